@@ -61,8 +61,9 @@ class PRWDataset(BaseDetDataset):
         data_root: the unpacked folder ``PRW-v16.04.20``.
         split: 'train', 'gallery' or 'query'.
         truncate_boxes: whether boxes are truncated to whole pixels.
-        check_frames: whether every listed frame must be in ``frames/`` at the start. Without the
-            check, annotations can be used alone; a missing frame fails when it is loaded.
+        check_frames: whether every listed frame must be in ``frames/``, and not empty, at the
+            start. Without the check, annotations can be used alone; a missing frame fails when
+            it is loaded.
         **kwargs: of :class:`mmdet.datasets.BaseDetDataset`. ``filter_cfg`` may hold
             ``filter_empty_gt`` (drop frames without boxes) and ``min_size`` (drop frames whose
             shorter side is less, in pixels); as in MMDet it has no effect in ``test_mode``.
@@ -185,12 +186,20 @@ class PRWDataset(BaseDetDataset):
 
     @staticmethod
     def _check_frames(folder: Path, frames: list[str], listing: str) -> None:
-        present = set(os.listdir(folder))
-        missing = [f'{frame}.jpg' for frame in frames if f'{frame}.jpg' not in present]
+        wanted = {f'{frame}.jpg' for frame in frames}
+        with os.scandir(folder) as entries:
+            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name in wanted}
+        missing = [f'{frame}.jpg' for frame in frames if f'{frame}.jpg' not in sizes]
         if missing:
             raise FileNotFoundError(
                 f'{folder}: {len(missing)} of {len(frames)} frames that {listing} lists are '
                 f'missing: {examples(missing)}'
+            )
+        # What an interrupted copy leaves. OpenCV would fail on it without naming the file.
+        empty = [f'{frame}.jpg' for frame in frames if sizes[f'{frame}.jpg'] == 0]
+        if empty:
+            raise ValueError(
+                f'{folder}: {len(empty)} of {len(frames)} frames are empty: {examples(empty)}'
             )
 
     def _load_persons(self, folder: Path, frames: list[str]) -> tuple[set[int], list[list[dict]]]:

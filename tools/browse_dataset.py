@@ -39,6 +39,8 @@ def parse_args() -> argparse.Namespace:
         help='settings to override, as key=value; quote values with brackets: key="[a,b]"',
     )
     args = parser.parse_args()
+    if not Path(args.config).is_file():
+        parser.error(f'there is no config file {args.config}')
     if args.num is not None and args.num < 1:
         parser.error(f'--num must be at least 1, not {args.num}')
     return args
@@ -67,6 +69,9 @@ def main() -> None:
             image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1].copy()
         else:
             image = mmcv.imread(data_sample.img_path, channel_order='rgb')
+        # MMDet's visualizer takes plain tensors; a model's data preprocessor unwraps them as well.
+        gt_instances = data_sample.gt_instances
+        gt_instances.bboxes = getattr(gt_instances.bboxes, 'tensor', gt_instances.bboxes)
         visualizer.add_datasample(
             data_sample.img_name,
             image,

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from .appearance import Garment
+from .appearance import RGB, Garment
 from .canvas import Image
 
 
 def garment_texture(
     garment: Garment, shape: tuple[int, int], *, unit: float, axis: float, top: float, front: float
-) -> Image:
+) -> Image | RGB:
     """The pattern over a whole figure's canvas; the outline is cut from it later.
 
     Args:
@@ -21,7 +21,7 @@ def garment_texture(
             from the front only.
 
     Returns:
-        RGB image (height, width, 3).
+        RGB image (height, width, 3), or the one colour of a plain garment.
     """
     rows = ((np.arange(shape[0], dtype=np.float32) - top) / unit)[:, None]
     cols = ((np.arange(shape[1], dtype=np.float32) - axis) / unit)[None, :]
@@ -44,7 +44,7 @@ def garment_texture(
     elif garment.pattern == 'logo':
         mask = (np.abs(rows - 0.13) < 0.045) & (np.abs(cols) < 0.055) & (front > 0.2)
     else:
-        mask = np.zeros((1, 1), dtype=bool)
+        return garment.color
     mask = np.broadcast_to(mask, shape)
     palette = np.array([garment.color, garment.second], dtype=np.uint8)
     return palette[mask.astype(np.intp)]

@@ -32,7 +32,7 @@ def write_search_page(
     metrics: Mapping[str, Metrics],
     log: TrainingLog | None = None,
 ) -> Path:
-    """Write the page and its pictures; those of an earlier page in the folder are replaced.
+    """Write the page and its pictures, over those of an earlier page in the same folder.
 
     Args:
         folder: Where to write; made if it is not there.

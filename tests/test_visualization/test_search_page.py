@@ -136,13 +136,13 @@ def test_tool(
     )
     (tmp_path / 'frames').rename(tmp_path / 'moved')
     out = tmp_path / 'page'
-    arguments = [tmp_path / 'trained.npz', '--out', out, '--log', log, '--config', config]
-    arguments += ['--baseline', tmp_path / 'untrained.npz', '--queries', 2, '--topk', 2]
+    arguments = [tmp_path / 'trained.npz', '--out', out, '--queries', 2, '--topk', 2]
 
     with pytest.raises(SystemExit, match=r'^error: Scene image .*c\ds1_\d+\.png is missing'):
         run_tool(*arguments)
 
-    run_tool(*arguments, '--data-root', tmp_path / 'moved')
+    arguments += ['--data-root', tmp_path / 'moved', '--log', log, '--config', config]
+    run_tool(*arguments, '--baseline', tmp_path / 'untrained.npz')
     assert capsys.readouterr().out == f'Results page: {out / "index.html"}\n'
     html = (out / 'index.html').read_text()
     assert re.findall(r'<th scope="col">(\w+)</th>', html) == ['trained', 'untrained']

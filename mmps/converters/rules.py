@@ -1,0 +1,93 @@
+"""Rename the tensors of a published checkpoint to mmps's names and back, bit for bit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+StateDict = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Keys that start with ``theirs`` are called ``ours`` here.
+
+    Attributes:
+        theirs: prefix of the authors' keys.
+        ours: prefix of mmps's keys.
+        rows: what happens to the first axis. ``'same'``: nothing. ``'swap'``: (background,
+            person) becomes (person, background), MMDet's order of classes. ``'person'``: of the
+            rows of both classes only the second half, the person's, is ever read and kept; on the
+            way back the first half is zero.
+    """
+
+    theirs: str
+    ours: str
+    rows: Literal['same', 'swap', 'person'] = 'same'
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A converted checkpoint.
+
+    Attributes:
+        state_dict: the tensors under their new names.
+        unread: ``key: number of values`` of what the authors' code carries and never reads, and
+            which is therefore not carried here.
+    """
+
+    state_dict: dict[str, Tensor]
+    unread: dict[str, int]
+
+
+def to_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> Converted:
+    """Convert the authors' ``state_dict``.
+
+    Raises:
+        KeyError: naming a key that no rule covers.
+        ValueError: naming two keys that are the same tensor here.
+    """
+    converted: dict[str, Tensor] = {}
+    unread: dict[str, int] = {}
+    for key, value in state_dict.items():
+        rule = _find(key, [(rule.theirs, rule) for rule in rules], 'the published checkpoint')
+        name = rule.ours + key[len(rule.theirs) :]
+        if name in converted:
+            raise ValueError(f'{key}: another key of the published checkpoint is also {name}.')
+        if rule.rows == 'swap':
+            value = value.flip(0)
+        elif rule.rows == 'person' and value.dim() > 0:
+            background, value = value.chunk(2)
+            unread[key] = background.numel()
+        converted[name] = value.clone()
+    return Converted(converted, unread)
+
+
+def from_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> dict[str, Tensor]:
+    """Convert a ``state_dict`` of mmps to the authors' keys; unread rows are zero.
+
+    Where several rules give the same name of ours, the last spelling of theirs is written.
+
+    Raises:
+        KeyError: naming a key that no rule covers.
+    """
+    converted: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        rule = _find(key, [(rule.ours, rule) for rule in rules], 'the checkpoint of mmps')
+        if rule.rows == 'swap':
+            value = value.flip(0)
+        elif rule.rows == 'person' and value.dim() > 0:
+            value = torch.cat([torch.zeros_like(value), value])
+        converted[rule.theirs + key[len(rule.ours) :]] = value.clone()
+    return converted
+
+
+def _find(key: str, prefixes: Sequence[tuple[str, Rule]], where: str) -> Rule:
+    matching = [
+        (len(prefix), i) for i, (prefix, _) in enumerate(prefixes) if key.startswith(prefix)
+    ]
+    if not matching:
+        raise KeyError(f'{where} has the key {key!r}, which no rule of this method covers.')
+    return prefixes[max(matching)[1]][1]

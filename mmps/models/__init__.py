@@ -1,0 +1,22 @@
+from .dense_heads import LogitRPNHead
+from .detectors import PersonSearchDetector
+from .embeddings import NormAwareEmbedding
+from .layers import ConvNeXtStage, LinearNorm
+from .losses import CircularQueue, LookupTable, OIMLoss
+from .roi_heads import RoIStage, SeqRoIHead
+from .task_modules import BestOverlapAssigner, RoundedAnchorGenerator
+
+__all__ = [
+    'BestOverlapAssigner',
+    'CircularQueue',
+    'ConvNeXtStage',
+    'LinearNorm',
+    'LogitRPNHead',
+    'LookupTable',
+    'NormAwareEmbedding',
+    'OIMLoss',
+    'PersonSearchDetector',
+    'RoIStage',
+    'RoundedAnchorGenerator',
+    'SeqRoIHead',
+]

@@ -1,0 +1,3 @@
+from .logit_rpn_head import LogitRPNHead
+
+__all__ = ['LogitRPNHead']

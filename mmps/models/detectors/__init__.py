@@ -1,0 +1,3 @@
+from .person_search_detector import PersonSearchDetector
+
+__all__ = ['PersonSearchDetector']

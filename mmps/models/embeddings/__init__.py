@@ -1,0 +1,3 @@
+from .norm_aware_embedding import NormAwareEmbedding
+
+__all__ = ['NormAwareEmbedding']

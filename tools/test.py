@@ -45,7 +45,7 @@ def enable_dump(cfg: Config, path: str) -> None:
 
 def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
     """Let MMDet's visualisation hook show or write every image."""
-    hook = cfg.default_hooks.setdefault('visualization', dict(type='DetVisualizationHook'))
+    hook = cfg.default_hooks.setdefault('visualization', {'type': 'DetVisualizationHook'})
     hook.draw = True
     if args.show:
         hook.show = True

@@ -21,7 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or without a value from the latest one in the work folder',
+        help='go on from this checkpoint, without a value from the latest one in the work folder',
     )
     return parser
 

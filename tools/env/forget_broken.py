@@ -6,6 +6,7 @@ own interpreter; uses nothing but the standard library.
 """
 
 import shutil
+import sys
 import sysconfig
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -26,8 +27,11 @@ def is_whole(metadata: Path) -> bool:
 
 
 def main() -> None:
+    if sys.prefix == sys.base_prefix:
+        sys.exit('forget_broken.py: run this with the interpreter of a virtual environment')
     for metadata in sorted(Path(sysconfig.get_path('purelib')).glob('*.dist-info')):
-        if not is_whole(metadata):
+        # pip comes with the environment; without its metadata it would not be installed again.
+        if not metadata.name.startswith('pip-') and not is_whole(metadata):
             print(f'incomplete, to be installed again: {metadata.name}')
             shutil.rmtree(metadata)
 

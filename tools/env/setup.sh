@@ -94,7 +94,8 @@ stop_heartbeat() {
   heartbeat=
 }
 
-pip_install() { "$py" -m pip install "${pip_flags[@]}" "$@"; }
+# --require-virtualenv: whatever happens to .venv meanwhile, nothing else is ever changed.
+pip_install() { "$py" -m pip --require-virtualenv install "${pip_flags[@]}" "$@"; }
 
 # Hash of what the environment is made from, and of where: a moved environment does not work.
 fingerprint() {
@@ -111,8 +112,11 @@ fingerprint() {
 works() { "$py" -c "$1" >>"${2:-/dev/null}" 2>&1; }
 
 venv_is_whole() {
+  # Without pyvenv.cfg, $py would be the interpreter it links to, and pip install into that one.
   [[ -x $py && -f $venv/bin/pip ]] && grep -qF "$PWD/$venv/bin/python" "$venv/bin/pip" &&
-    works 'import sys, pip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))'
+    works "import os, pip, sys
+assert sys.prefix != sys.base_prefix and os.path.samefile(sys.prefix, '$venv')
+assert sys.version_info[:2] in ((3, 11), (3, 12))"
 }
 
 stack_works() {

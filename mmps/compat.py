@@ -162,21 +162,16 @@ def allow_mmengine_checkpoints() -> None:
 
     if Version(torch.__version__).release < (2, 6):
         return
-    array = np.zeros(0)
-    reconstruct = array.__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
+    reconstruct: Any = np.zeros(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
     number_dtypes = {type(np.dtype(code)) for code in np.typecodes['AllInteger'] + '?efdg'}
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            *sorted(number_dtypes, key=lambda dtype: dtype.__name__),
-            *(
-                (function, f'{module}.{name}')
-                for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-                for function, name in ((reconstruct, '_reconstruct'), (scalar, 'scalar'))
-            ),
-            (_history_statistic, 'builtins.getattr'),
-        ]
-    )
+    allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *number_dtypes,
+        (_history_statistic, 'builtins.getattr'),
+    ]
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        allowed += [(reconstruct, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
+    torch.serialization.add_safe_globals(allowed)

@@ -1,7 +1,14 @@
 from .dense_heads import LogitRPNHead
 from .detectors import PersonSearchDetector
 from .embeddings import NormAwareEmbedding
-from .layers import ConvNeXtStage, LinearNorm
+from .layers import (
+    ConvNeXtStage,
+    LinearNorm,
+    ProtoNorm1d,
+    ProtoNorm2d,
+    convert_batch_norm,
+    prototype_labels,
+)
 from .losses import CircularQueue, LookupTable, OIMLoss
 from .roi_heads import RoIStage, SeqRoIHead
 from .task_modules import BestOverlapAssigner, RoundedAnchorGenerator
@@ -16,7 +23,11 @@ __all__ = [
     'NormAwareEmbedding',
     'OIMLoss',
     'PersonSearchDetector',
+    'ProtoNorm1d',
+    'ProtoNorm2d',
     'RoIStage',
     'RoundedAnchorGenerator',
     'SeqRoIHead',
+    'convert_batch_norm',
+    'prototype_labels',
 ]

@@ -1,4 +1,19 @@
 from .convnext_stage import ConvNeXtStage
 from .linear_norm import LinearNorm
+from .proto_norm import (
+    ProtoNorm1d,
+    ProtoNorm2d,
+    convert_batch_norm,
+    prototype_labels,
+    prototype_weights,
+)
 
-__all__ = ['ConvNeXtStage', 'LinearNorm']
+__all__ = [
+    'ConvNeXtStage',
+    'LinearNorm',
+    'ProtoNorm1d',
+    'ProtoNorm2d',
+    'convert_batch_norm',
+    'prototype_labels',
+    'prototype_weights',
+]

@@ -8,6 +8,7 @@ from mmdet.structures.bbox import bbox2roi, scale_boxes
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmps.models.layers import prototype_labels
 from mmps.registry import MODELS, TASK_UTILS
 
 from .proposals import decode_boxes, sample_proposals, sampled_pids, select_detections
@@ -99,7 +100,9 @@ class SeqRoIHead(BaseRoIHead):
         return embeddings, logits, self.reid_bbox_head(c5)[1]
 
     def _pool(self, x: tuple[Tensor, ...], boxes: list[Tensor]) -> Tensor:
-        return self.bbox_roi_extractor(x, bbox2roi(boxes))
+        # In half precision MMCV rounds coordinates of boxes to whole pixels and more; in bfloat16 it
+        # does not pool at all.
+        return self.bbox_roi_extractor([level.float() for level in x], bbox2roi(boxes))
 
     # ------------------------------------------------------------------ training
 
@@ -143,7 +146,9 @@ class SeqRoIHead(BaseRoIHead):
         )
         samples = sample(refined)
         boxes = [s.priors for s in samples]
-        embeddings, logits, deltas = self.reidentify(x, boxes)
+        pids = sampled_pids(samples, gts)
+        with prototype_labels(self, pids):
+            embeddings, logits, deltas = self.reidentify(x, boxes)
         targets = self.reid_bbox_head.get_targets(samples, self.train_cfg)
         labels, weights = targets[:2]
         losses2 = self.reid_bbox_head.loss(None, deltas, bbox2roi(boxes), *targets)
@@ -155,7 +160,7 @@ class SeqRoIHead(BaseRoIHead):
                 logits[:, None], labels, weights, avg_factor=max(len(labels), 1)
             ),
             loss_reg2=losses2['loss_bbox'],
-            loss_reid=self.loss_reid(embeddings, sampled_pids(samples, gts)),
+            loss_reid=self.loss_reid(embeddings, pids),
         )
 
     def _no_losses(self, x: tuple[Tensor, ...]) -> dict[str, Tensor]:

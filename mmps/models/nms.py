@@ -20,6 +20,8 @@ def batched_nms(boxes: Tensor, scores: Tensor, *, groups: Tensor, cfg: Any) -> T
     Returns:
         Indices (M,) of what stays, by descending score.
     """
+    if len(boxes) == 0:  # which MMCV's cannot do
+        return groups.new_zeros(0)
     if cfg['type'] == 'torchvision_nms':
         return torchvision.ops.batched_nms(boxes, scores, groups, cfg['iou_threshold'])
     return mmcv_batched_nms(boxes, scores, groups, cfg)[1]

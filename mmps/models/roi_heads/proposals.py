@@ -98,8 +98,6 @@ def select_detections(boxes: Tensor, scores: Tensor, cfg: Any) -> Tensor:
     sizes = boxes[:, 2:] - boxes[:, :2]
     candidates = (scores > cfg.score_thr) & (sizes >= cfg.min_size).all(dim=1)
     indices = candidates.nonzero().squeeze(1)
-    if len(indices) == 0:
-        return indices
     one_class = torch.zeros_like(indices)
     keep = batched_nms(boxes[indices], scores[indices], groups=one_class, cfg=cfg.nms)
     return indices[keep[: cfg.max_per_img]]

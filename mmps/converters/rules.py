@@ -1,6 +1,6 @@
 """Rename the tensors of a published checkpoint to mmps's names and back, bit for bit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +82,24 @@ def from_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> dict[str, Tensor]
             value = torch.cat([torch.zeros_like(value), value])
         converted[rule.theirs + key[len(rule.ours) :]] = value.clone()
     return converted
+
+
+def check_names(state_dict: StateDict, names: Collection[str]) -> None:
+    """Check that a checkpoint of mmps has every tensor of its model and no other.
+
+    Args:
+        state_dict: the checkpoint.
+        names: the keys of the model's own ``state_dict``.
+
+    Raises:
+        KeyError: naming what is missing, or left over.
+    """
+    missing = [name for name in names if name not in state_dict]
+    if missing:
+        raise KeyError(f'nothing is there for {", ".join(missing)} of the model.')
+    left_over = [key for key in state_dict if key not in names]
+    if left_over:
+        raise KeyError(f'the model has no {", ".join(left_over)}.')
 
 
 def _find(key: str, prefixes: Sequence[tuple[str, Rule]], where: str) -> Rule:

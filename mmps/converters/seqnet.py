@@ -33,7 +33,8 @@ def seqnet_to_mmps(state_dict: Mapping[str, Tensor]) -> Converted:
     """SeqNet's ``state_dict`` to that of ``configs/seqnet_r50_*.py``.
 
     The place that the queue writes next is not in their checkpoints (it is a Python number
-    there) and starts at 0, as it does when their code resumes.
+    there) and starts at 0, as it does when their code resumes. A key that is missing is found by
+    :func:`~mmps.converters.check_names`, or where the result is loaded.
     """
     converted = to_mmps(state_dict, RULES)
     converted.state_dict[_QUEUE_HEAD] = torch.zeros((), dtype=torch.int64)

@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
-import mmps  # noqa: F401  (allow-lists what MMEngine's checkpoints contain)
-from mmps.converters import seqnet_from_mmps, seqnet_to_mmps
+from mmps.converters import check_names, seqnet_from_mmps, seqnet_to_mmps
+from mmps.registry import MODELS
 
-METHODS = {'seqnet': (seqnet_to_mmps, seqnet_from_mmps)}
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+# Datasets differ in the sizes of the memory, not in names.
+METHODS = {'seqnet': ('seqnet_r50_prw.py', seqnet_to_mmps, seqnet_from_mmps)}
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,17 +29,26 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def names_of_model(config: str) -> list[str]:
+    init_default_scope('mmdet')
+    return list(MODELS.build(Config.fromfile(CONFIGS / config).model).state_dict())
+
+
 def main() -> None:
     args = parse_args()
     if not args.source.is_file():
         sys.exit(f'{args.source}: no such checkpoint.')
-    forward, back = METHODS[args.method]
+    config, forward, back = METHODS[args.method]
+    names = names_of_model(config)
     checkpoint = torch.load(args.source, map_location='cpu')
     try:
         if args.back:
-            result = {'model': back(checkpoint.get('state_dict', checkpoint))}
+            state_dict = checkpoint.get('state_dict', checkpoint)
+            check_names(state_dict, names)
+            result = {'model': back(state_dict)}
         else:
             converted = forward(checkpoint.get('model', checkpoint))
+            check_names(converted.state_dict, names)
             result = {'state_dict': converted.state_dict, 'meta': {}}
             for key, number in converted.unread.items():
                 print(f'not carried, never read by the authors: {number} values of {key}')

@@ -9,7 +9,15 @@ from .layers import (
     convert_batch_norm,
     prototype_labels,
 )
-from .losses import CircularQueue, LookupTable, OIMLoss
+from .losses import (
+    CircularQueue,
+    DOIMLoss,
+    ImportanceQueue,
+    InstanceMatchingLoss,
+    LOIMLoss,
+    LookupTable,
+    OIMLoss,
+)
 from .roi_heads import RoIStage, SeqRoIHead
 from .task_modules import BestOverlapAssigner, RoundedAnchorGenerator
 
@@ -17,6 +25,10 @@ __all__ = [
     'BestOverlapAssigner',
     'CircularQueue',
     'ConvNeXtStage',
+    'DOIMLoss',
+    'ImportanceQueue',
+    'InstanceMatchingLoss',
+    'LOIMLoss',
     'LinearNorm',
     'LogitRPNHead',
     'LookupTable',

@@ -3,7 +3,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmps.models.losses import OIMLoss
+from mmps.models.losses import InstanceMatchingLoss
 from mmps.registry import HOOKS
 
 
@@ -12,11 +12,19 @@ class MemoryHook(Hook):
     """Keep the memory of the re-identification loss in step with training.
 
     Before training it checks that the lookup table fits the dataset. After every iteration it
-    commits the staged rows, before a checkpoint of that iteration is written.
+    commits the staged rows, before a checkpoint of that iteration is written, and every
+    ``interval`` iterations it logs what the memory looks like as ``memory_*``: the figures of
+    :meth:`~mmps.models.losses.InstanceMatchingLoss.statistics`.
+
+    Args:
+        interval: iterations between two logs; as the logger's.
     """
 
     # Before CheckpointHook (VERY_LOW), so that a checkpoint holds the step it is named after.
     priority = 'NORMAL'
+
+    def __init__(self, interval: int = 50) -> None:
+        self.interval = interval
 
     def before_train(self, runner: Runner) -> None:
         """Check the size of the lookup table.
@@ -37,11 +45,16 @@ class MemoryHook(Hook):
                 )
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
-        """Commit the rows of this iteration."""
+        """Commit the rows of this iteration, and log."""
         for _, loss in self._losses(runner):
             loss.commit()
+            if self.every_n_train_iters(runner, self.interval):
+                for name, value in loss.statistics().items():
+                    runner.message_hub.update_scalar(f'train/memory_{name}', value)
 
     @staticmethod
-    def _losses(runner: Runner) -> list[tuple[str, OIMLoss]]:
+    def _losses(runner: Runner) -> list[tuple[str, InstanceMatchingLoss]]:
         model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        return [(name, m) for name, m in model.named_modules() if isinstance(m, OIMLoss)]
+        return [
+            (name, m) for name, m in model.named_modules() if isinstance(m, InstanceMatchingLoss)
+        ]

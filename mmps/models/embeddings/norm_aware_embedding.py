@@ -21,7 +21,8 @@ class NormAwareEmbedding(BaseModule):
     Args:
         in_channels: channels of each level, C4 and res5 of a RoI in SeqNet.
         dim: D. Split evenly over the levels; a remainder goes to the last ones.
-        norm_cfg: norm layer after each Linear: BatchNorm in SeqNet; None for none.
+        norm_cfg: norm layer after each Linear: BatchNorm in SeqNet, ``mmps.PN1d`` in SeqXt;
+            None for none.
         init_cfg: as in MMEngine.
     """
 
@@ -49,10 +50,11 @@ class NormAwareEmbedding(BaseModule):
     def init_weights(self) -> None:
         """Normal weights of std 0.01, of Linear and norm alike, and zero biases, as SeqNet's."""
         super().init_weights()
-        for layer in self.projectors.modules():
-            if getattr(layer, 'weight', None) is not None:
-                nn.init.normal_(layer.weight, std=0.01)
-                nn.init.zeros_(layer.bias)
+        for name, parameter in self.projectors.named_parameters():
+            if name.endswith('bias'):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.normal_(parameter, std=0.01)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Embed RoIs.

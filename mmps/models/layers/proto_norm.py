@@ -5,6 +5,7 @@ Shapes: B rows (RoIs) of a step, K prototypes, C channels.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

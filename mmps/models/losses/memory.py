@@ -1,12 +1,19 @@
-"""The two memories of online instance matching.
+"""The memories of online instance matching.
 
 Shapes: L labelled persons, Q places in the queue, D embedding size, B rows of a step. All state
 is in float32 buffers, so it is saved, resumed and moved with the model.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Keep = float | Tensor | Callable[[Tensor, Tensor], Tensor]
+
+# Below this norm a mixture of two unit vectors has no direction worth the name.
+_SMALLEST_NORM = 1e-6
 
 
 class LookupTable(nn.Module):
@@ -33,27 +40,34 @@ class LookupTable(nn.Module):
         self.register_buffer('vectors', torch.zeros(num_persons, dim))
 
     @torch.no_grad()
-    def update(self, embeddings: Tensor, pids: Tensor, keep: float | Tensor) -> None:
+    def update(self, embeddings: Tensor, pids: Tensor, keep: Keep) -> Tensor:
         """Mix rows into their prototypes: ``v <- normalise(keep v + (1 - keep) x)``.
 
         The result is that of taking the rows in order, one after another. Rows of different
         persons do not meet, so the n-th occurrences of all persons are handled together: the loop
-        runs over occurrences, not over rows.
+        runs over occurrences, not over rows. Where v and x cancel out, v stays.
 
         Args:
             embeddings: (B, D), norm 1.
             pids: (B,) int64 in 0..L-1.
-            keep: share of the old prototype that stays, a number or one a row (B,).
+            keep: share of the old prototype that stays: a number, one a row (B,), or a function of
+                row indices (n,) and their prototypes as they stand (n, D) that returns it (n,).
+
+        Returns:
+            (B,) the shares that were used.
         """
-        if pids.numel() == 0:
-            return
-        keep = torch.as_tensor(keep, dtype=torch.float32, device=pids.device).expand(len(pids))
-        turn = _occurrence(pids)
-        for n in range(int(turn.max()) + 1):
-            rows = turn == n
-            person, eta = pids[rows], keep[rows, None]
-            mixed = eta * self.vectors[person] + (1 - eta) * embeddings[rows]
-            self.vectors[person] = F.normalize(mixed)
+        shares = torch.zeros(len(pids), device=self.vectors.device)
+        if not callable(keep):
+            shares += keep
+        for rows in _rounds(pids):
+            old = self.vectors[pids[rows]]
+            if callable(keep):
+                shares[rows] = keep(rows, old)
+            share = shares[rows, None]
+            mixed = share * old + (1 - share) * embeddings[rows]
+            lost = mixed.norm(dim=1, keepdim=True) < _SMALLEST_NORM
+            self.vectors[pids[rows]] = torch.where(lost, old, F.normalize(mixed))
+        return shares
 
 
 class CircularQueue(nn.Module):
@@ -77,16 +91,52 @@ class CircularQueue(nn.Module):
         self.register_buffer('head', torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, embeddings: Tensor) -> None:
-        """Write rows (B, D) at the head, in order; of more than Q rows the last Q stay."""
+    def push(self, embeddings: Tensor) -> int:
+        """Write rows (B, D) at the head, in order; of more than Q rows the last Q stay.
+
+        Returns:
+            How many entries were written.
+        """
         size, rows = len(self.vectors), len(embeddings)
         if size == 0 or rows == 0:
-            return
+            return 0
         kept = embeddings[-size:]
         first = self.head + (rows - len(kept))
         places = (first + torch.arange(len(kept), device=first.device)) % size
         self.vectors[places] = kept.to(self.vectors.dtype)
         self.head.add_(rows).remainder_(size)
+        return len(kept)
+
+
+def filled(vectors: Tensor) -> Tensor:
+    """Which rows (N, D) of a memory have been written, (N,) bool."""
+    return vectors.any(dim=1)
+
+
+def mean_cosine(vectors: Tensor) -> Tensor:
+    """Mean cosine over all pairs of filled rows (OIMNet++, Fig. 5), in O(N D).
+
+    The n rows have norm 1, so the squared norm of their sum is n plus twice the sum over pairs.
+
+    Args:
+        vectors: (N, D), rows of norm 1 or zero.
+
+    Returns:
+        Scalar; NaN with fewer than two filled rows.
+    """
+    n = filled(vectors).sum()
+    mean = (vectors.sum(dim=0).square().sum() - n) / (n * (n - 1))
+    return torch.where(n > 1, mean, torch.nan)
+
+
+def _rounds(pids: Tensor) -> list[Tensor]:
+    """Split rows by how many earlier rows have the same pid; ascending row indices a round."""
+    if len(pids) == 0:
+        return []
+    turn = _occurrence(pids)
+    # One transfer to the host a step.
+    sizes = torch.bincount(turn).tolist()
+    return list(torch.argsort(turn, stable=True).split(sizes))
 
 
 def _occurrence(pids: Tensor) -> Tensor:

@@ -1,0 +1,151 @@
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .importance_queue import ImportanceQueue
+from .memory import CircularQueue, LookupTable, filled, mean_cosine
+
+
+class InstanceMatchingLoss(BaseModule):
+    """What the losses of online instance matching share: all but the update of the memory.
+
+    ``s = [V; U] x / temperature``, and the loss is the mean of ``-log softmax(s)[y]`` over the
+    labelled rows (OIM, CVPR 2017, eq. 3 to 6). Rows of V and U that were never written stay in the
+    softmax with similarity 0, as in the authors' code and its successors (NAE, SeqNet).
+
+    A training step only *stages* its rows; :meth:`commit` writes them to the memory, so the
+    gradients always belong to the memory as it was before the step. ``mmps.MemoryHook`` commits
+    after every iteration; without the hook the next forward pass in training does it first.
+
+    Args:
+        table: V.
+        queue: U.
+        temperature: tau.
+        loss_weight: factor of the loss.
+    """
+
+    needs_ious: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        table: LookupTable,
+        queue: CircularQueue | ImportanceQueue,
+        *,
+        temperature: float,
+        loss_weight: float,
+    ) -> None:
+        super().__init__()
+        self.table = table
+        self.queue = queue
+        self.temperature = temperature
+        self.loss_weight = loss_weight
+        self._staged: tuple[Tensor, Tensor, Tensor | None, Tensor] | None = None
+        self._last_update: dict[str, Tensor] = {}
+
+    @property
+    def num_persons(self) -> int:
+        """L, the number of labelled persons that the table has room for."""
+        return len(self.table.vectors)
+
+    def forward(self, embeddings: Tensor, pids: Tensor, ious: Tensor | None = None) -> Tensor:
+        """Compute the loss and, in training, stage the rows for the memory.
+
+        Args:
+            embeddings: (B, D), norm 1.
+            pids: (B,) int64: 0..L-1 labelled, -1 a person without identity, -2 background.
+            ious: (B,) in 0..1, IoU of each row's box with its ground truth; only LOIM reads it.
+
+        Returns:
+            Scalar loss in float32; 0, with a gradient of 0, when no row is labelled.
+
+        Raises:
+            ValueError: if the loss needs ``ious`` and gets none.
+        """
+        if self.needs_ious and ious is None:
+            raise ValueError(
+                f'{type(self).__name__} weighs rows by their IoU with the ground truth: call it '
+                'with ious, or choose mmps.OIMLoss.'
+            )
+        if self.training:
+            self.commit()
+        # The memory and the softmax at temperature 1/30 need float32, also under autocast.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            persons = pids >= -1
+            x, y = embeddings[persons].float(), pids[persons]
+            memory = torch.cat([self.table.vectors, self.queue.vectors])
+            similarities = x @ memory.t() / self.temperature
+            total = F.cross_entropy(similarities, y, ignore_index=-1, reduction='sum')
+            loss = total / (y >= 0).sum().clamp(min=1)
+        if self.training:
+            x, overlaps = x.detach(), None if ious is None else ious[persons].detach().float()
+            # Looked at by commit, when the device has finished the step anyway.
+            finite = torch.isfinite(loss.detach()) & torch.isfinite(x).all()
+            self._staged = (x, y, overlaps, finite)
+        return self.loss_weight * loss
+
+    @torch.no_grad()
+    def commit(self) -> None:
+        """Write the staged rows to table and queue, once.
+
+        Without staged rows, or where the loss or one of them is not finite, the memory stays as
+        it is.
+        """
+        if self._staged is None:
+            return
+        x, y, ious, finite = self._staged
+        self._staged = None
+        if not bool(finite):
+            return
+        labelled = y >= 0
+        overlaps = None if ious is None else ious[labelled]
+        with torch.autocast(x.device.type, enabled=False):
+            self._last_update = self._update(x[labelled], y[labelled], overlaps, x[~labelled])
+
+    def _update(
+        self, x: Tensor, pids: Tensor, ious: Tensor | None, others: Tensor
+    ) -> dict[str, Tensor]:
+        """Write one step to table and queue.
+
+        Args:
+            x: (N, D) float32, labelled rows in batch order.
+            pids: (N,) int64 in 0..L-1.
+            ious: (N,) float32, or None where the step has none.
+            others: (M, D) float32, rows of persons without identity in batch order.
+
+        Returns:
+            Scalars for :meth:`statistics`.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def statistics(self) -> dict[str, float]:
+        """What the memory looks like; a figure that is not defined (yet) is left out.
+
+        Returns:
+            ``cosine_table``, ``cosine_queue``, ``cosine_both``: mean cosine over all pairs of
+            filled rows (OIMNet++, Fig. 5). ``filled_table``, ``filled_queue``: share of rows that
+            are filled. ``queue_replaced``: share of the queue that the last step wrote.
+            ``hea_weight`` (DOIM): mean weight of the last step's labelled rows in their prototype.
+        """
+        table, queue = self.table.vectors, self.queue.vectors
+        figures = dict(
+            cosine_table=mean_cosine(table),
+            cosine_queue=mean_cosine(queue),
+            cosine_both=mean_cosine(torch.cat([table, queue])),
+            filled_table=filled(table).float().mean(),
+            filled_queue=filled(queue).float().mean(),
+            **self._last_update,
+        )
+        values = torch.stack([value.float() for value in figures.values()]).tolist()
+        return {
+            name: value for name, value in zip(figures, values, strict=True) if math.isfinite(value)
+        }
+
+    def _share_of_queue(self, entries: int | Tensor) -> Tensor:
+        return torch.as_tensor(entries, device=self.queue.vectors.device) / max(
+            len(self.queue.vectors), 1
+        )

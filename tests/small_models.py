@@ -50,7 +50,7 @@ def scale_down(config: Config) -> Config:
         }
     )
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False, pin_memory=False)
         for transform in loader.dataset.pipeline:
             if transform['type'] == 'Resize':
                 transform['scale'] = (WIDTH, HEIGHT)

@@ -8,6 +8,7 @@ import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from small_models import build_model, make_batch
 from torch import Tensor, nn
 
 import mmps  # noqa: F401
@@ -271,3 +272,29 @@ def test_embedding_with_proto_norm(affine: bool) -> None:
         x = x * torch.cat([p[1].weight for p in head.projectors])
     torch.testing.assert_close(embeddings, nn.functional.normalize(x), rtol=1e-4, atol=1e-5)
     assert logits.shape == (10,)
+
+
+def test_a_training_step_of_seqxt_passes_the_identities_of_its_rois() -> None:
+    model = build_model(
+        'seqxt_convnext_b_prw',
+        roi_head__embedding_head__norm_cfg=dict(type='mmps.PN1d', affine=False),
+        roi_head__loss_reid__type='mmps.DOIMLoss',
+    ).train()
+    head = model.roi_head
+    norm = head.embedding_head.projectors[1][1]
+    rows, pids = [], []
+    norm.register_forward_pre_hook(lambda _, args: rows.append(args[0].detach()))
+    head.loss_reid.register_forward_pre_hook(lambda _, args: pids.append(args[1]))
+    for step in range(2):
+        data = model.data_preprocessor(make_batch([0, 1, -1], [2, 0], seed=step), training=True)
+        losses = model.loss(data['inputs'], data['data_samples'])
+        model.parse_losses(losses)[0].backward()
+    assert set(pids[0].tolist()) == {-2, -1, 0, 1, 2}
+    mean = torch.zeros(norm.num_features)
+    for x, y in zip(rows, pids, strict=True):
+        mean = 0.9 * mean + 0.1 * plain(x, y)[1]
+    torch.testing.assert_close(norm.running_mean, mean)
+    assert head.embedding_head.projectors[1][0].weight.grad.isfinite().all()
+    assert head.loss_reid.table.vectors.any(dim=1).all()  # of the first step
+    with pytest.raises(RuntimeError, match='prototype_labels'):
+        norm(rows[0])

@@ -105,11 +105,10 @@ class DOIMLoss(InstanceMatchingLoss):
     def _update_by_hardness(self, x: Tensor, pids: Tensor) -> Tensor:
         """Write labelled rows to the table by HEA; return their w_old, (B,)."""
         negatives = hardest_negatives(x, pids, self.table.vectors)
-        to_negative = (negatives * x).sum(dim=1)
 
         def w_old(rows: Tensor, prototypes: Tensor) -> Tensor:
-            to_own = (prototypes * x[rows]).sum(dim=1)
-            weight = torch.sigmoid((to_negative[rows] - to_own) / self.temperature)
+            margin = ((negatives[rows] - prototypes) * x[rows].double()).sum(dim=1)
+            weight = torch.sigmoid(margin / self.temperature)
             return torch.where(filled(prototypes), weight, 0.0)
 
         return self.table.update(x, pids, w_old)

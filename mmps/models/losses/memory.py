@@ -51,22 +51,28 @@ class LookupTable(nn.Module):
             embeddings: (B, D), norm 1.
             pids: (B,) int64 in 0..L-1.
             keep: share of the old prototype that stays: a number, one a row (B,), or a function of
-                row indices (n,) and their prototypes as they stand (n, D) that returns it (n,).
+                row indices (n,) and their prototypes as they stand (n, D) that returns it (n,),
+                the last two in float64.
 
         Returns:
-            (B,) the shares that were used.
+            (B,) float64, the shares that were used.
         """
-        shares = torch.zeros(len(pids), device=self.vectors.device)
+        shares = torch.zeros(len(pids), dtype=torch.float64, device=pids.device)
         if not callable(keep):
             shares += keep
-        for rows in _rounds(pids):
-            old = self.vectors[pids[rows]]
+        persons, places = pids.unique(return_inverse=True)
+        # Every occurrence builds on the one before: float64 until the last one, so that errors do
+        # not add up (HEA multiplies them by 1 / temperature each time).
+        vectors, x = self.vectors[persons].double(), embeddings.double()
+        for rows in _rounds(places):
+            old = vectors[places[rows]]
             if callable(keep):
                 shares[rows] = keep(rows, old)
             share = shares[rows, None]
-            mixed = share * old + (1 - share) * embeddings[rows]
+            mixed = share * old + (1 - share) * x[rows]
             lost = mixed.norm(dim=1, keepdim=True) < _SMALLEST_NORM
-            self.vectors[pids[rows]] = torch.where(lost, old, F.normalize(mixed))
+            vectors[places[rows]] = torch.where(lost, old, F.normalize(mixed))
+        self.vectors[persons] = vectors.to(self.vectors.dtype)
         return shares
 
 

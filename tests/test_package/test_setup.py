@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 def clone(tmp_path: Path) -> Path:
     """What the script reads of a repository that was not set up yet."""
     clone = tmp_path / 'clone'
-    for name in ('tools/env', 'hatch_build.py', 'mmps/version.py', 'pyproject.toml'):
+    for name in ('tools/env', 'mmps/version.py', 'pyproject.toml'):
         source, target = ROOT / name, clone / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

@@ -102,7 +102,7 @@ fingerprint() {
   {
     pwd
     "$python" -c 'import sys; print(sys.version)'
-    cat "$lock_file" tools/env/setup.sh hatch_build.py mmps/version.py
+    cat "$lock_file" tools/env/setup.sh tools/env/hatch_build.py mmps/version.py
     sed '/^\[tool\.ruff\]/,$d' pyproject.toml
   } | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
 }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import load_reference
+from references import load_reference
 from torch import Tensor
 
 from mmps.models import LOIMLoss, OIMLoss, ProtoNorm1d, ProtoNorm2d, prototype_labels

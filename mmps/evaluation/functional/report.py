@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from terminaltables import AsciiTable  # type: ignore[import-untyped]
+from terminaltables import AsciiTable
 
 
 def metrics_table(metrics: Mapping[str, float]) -> str:

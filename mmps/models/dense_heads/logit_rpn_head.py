@@ -33,7 +33,7 @@ class LogitRPNHead(RPNHead):
         """Proposals of one image; arguments and result as MMDet's."""
         cfg = cfg or self.test_cfg
         candidates = []
-        levels = zip(cls_score_list, bbox_pred_list, mlvl_priors)
+        levels = zip(cls_score_list, bbox_pred_list, mlvl_priors, strict=True)
         for level, (logits, deltas, priors) in enumerate(levels):
             logits = logits.permute(1, 2, 0).flatten()
             deltas = deltas.permute(1, 2, 0).reshape(-1, self.bbox_coder.encode_size)

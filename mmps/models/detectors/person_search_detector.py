@@ -80,7 +80,7 @@ class PersonSearchDetector(TwoStageDetector):
         boxes = [
             batch_inputs.new_zeros(0, 4) if query is None else query.bboxes for query in queries
         ]
-        for query, embeddings in zip(queries, self._embed(x, boxes, samples)):
+        for query, embeddings in zip(queries, self._embed(x, boxes, samples), strict=True):
             if query is not None:
                 query.embeddings = embeddings
         return samples
@@ -108,7 +108,9 @@ class PersonSearchDetector(TwoStageDetector):
                 'give one (Q, 4) tensor an image, empty where there is no box.'
             )
         embeddings = self._embed(self.extract_feat(batch_inputs), boxes, batch_data_samples)
-        return [InstanceData(bboxes=b, embeddings=e) for b, e in zip(boxes, embeddings)]
+        return [
+            InstanceData(bboxes=b, embeddings=e) for b, e in zip(boxes, embeddings, strict=True)
+        ]
 
     def _embed(
         self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], samples: SampleList
@@ -116,6 +118,6 @@ class PersonSearchDetector(TwoStageDetector):
         """Embeddings of boxes that are given in pixels of the original images."""
         scaled = [
             scale_boxes(b, sample.metainfo.get('scale_factor', (1.0, 1.0)))
-            for b, sample in zip(boxes, samples)
+            for b, sample in zip(boxes, samples, strict=True)
         ]
         return self.roi_head.embed(x, scaled)

@@ -43,7 +43,7 @@ class NormAwareEmbedding(BaseModule):
                 nn.Linear(channels, size),
                 build_norm_layer(norm_cfg, size)[1] if norm_cfg else nn.Identity(),
             )
-            for channels, size in zip(in_channels, sizes)
+            for channels, size in zip(in_channels, sizes, strict=True)
         )
         self.rescaler = nn.BatchNorm1d(1)
 
@@ -65,7 +65,9 @@ class NormAwareEmbedding(BaseModule):
         Returns:
             Embeddings (N, D) of norm 1 and logits (N,) of "is a person", both float32.
         """
-        parts = [projector(feature) for projector, feature in zip(self.projectors, features)]
+        parts = [
+            projector(feature) for projector, feature in zip(self.projectors, features, strict=True)
+        ]
         # Norms of a few hundred squares overflow or lose digits in half precision.
         with torch.autocast(parts[0].device.type, enabled=False):
             x = torch.cat(parts, dim=1).float()

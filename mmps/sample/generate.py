@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from .layout import write_frame, write_queries, write_split
 from .plan import FramePlan, plan_split

@@ -1,6 +1,6 @@
 from .dense_heads import LogitRPNHead
 from .detectors import PersonSearchDetector
-from .embeddings import NormAwareEmbedding
+from .embeddings import LinearEmbedding, NormAwareEmbedding
 from .layers import (
     ConvNeXtStage,
     LinearNorm,
@@ -18,7 +18,7 @@ from .losses import (
     LookupTable,
     OIMLoss,
 )
-from .roi_heads import RoIStage, SeqRoIHead
+from .roi_heads import ParallelRoIHead, RoIStage, SeqRoIHead
 from .task_modules import BestOverlapAssigner, RoundedAnchorGenerator
 
 __all__ = [
@@ -29,11 +29,13 @@ __all__ = [
     'ImportanceQueue',
     'InstanceMatchingLoss',
     'LOIMLoss',
+    'LinearEmbedding',
     'LinearNorm',
     'LogitRPNHead',
     'LookupTable',
     'NormAwareEmbedding',
     'OIMLoss',
+    'ParallelRoIHead',
     'PersonSearchDetector',
     'ProtoNorm1d',
     'ProtoNorm2d',

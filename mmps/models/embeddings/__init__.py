@@ -1,3 +1,4 @@
+from .linear_embedding import LinearEmbedding
 from .norm_aware_embedding import NormAwareEmbedding
 
-__all__ = ['NormAwareEmbedding']
+__all__ = ['LinearEmbedding', 'NormAwareEmbedding']

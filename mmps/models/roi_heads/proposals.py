@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmdet.models.task_modules import SamplingResult
+from mmdet.structures.bbox import bbox_overlaps, scale_boxes
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -37,7 +38,7 @@ def sample_proposals(
         One sampling result an image, positives before negatives.
     """
     results = []
-    for priors, gts, ignored in zip(proposals, gt_instances, gt_ignored):
+    for priors, gts, ignored in zip(proposals, gt_instances, gt_ignored, strict=True):
         candidates = InstanceData(priors=priors)
         assigned = assigner.assign(candidates, gts, ignored)
         results.append(sampler.sample(assigned, candidates, gts))
@@ -53,7 +54,7 @@ def sampled_pids(samples: list[SamplingResult], gt_instances: list[InstanceData]
         ValueError: if the ground truth has no ``pids``.
     """
     pids = []
-    for sample, gts in zip(samples, gt_instances):
+    for sample, gts in zip(samples, gt_instances, strict=True):
         if 'pids' not in gts:
             raise ValueError(
                 'gt_instances has no pids: load annotations with mmps.LoadPersonSearchAnnotations '
@@ -62,6 +63,18 @@ def sampled_pids(samples: list[SamplingResult], gt_instances: list[InstanceData]
         background = gts.pids.new_full((len(sample.neg_inds),), BACKGROUND)
         pids += [gts.pids[sample.pos_assigned_gt_inds], background]
     return torch.cat(pids)
+
+
+def sampled_ious(samples: list[SamplingResult]) -> Tensor:
+    """IoU of every sampled proposal with the person it is given to, (B,) over all images.
+
+    0 for background, which is given to nobody.
+    """
+    ious = []
+    for sample in samples:
+        overlaps = bbox_overlaps(sample.pos_priors, sample.pos_gt_bboxes, is_aligned=True)
+        ious += [overlaps, overlaps.new_zeros(len(sample.neg_inds))]
+    return torch.cat(ious)
 
 
 def decode_boxes(
@@ -78,7 +91,7 @@ def decode_boxes(
     sizes = [len(b) for b in boxes]
     return [
         coder.decode(b, d, max_shape=shape[:2])
-        for b, d, shape in zip(boxes, deltas.float().split(sizes), image_shapes)
+        for b, d, shape in zip(boxes, deltas.float().split(sizes), image_shapes, strict=True)
     ]
 
 
@@ -101,3 +114,37 @@ def select_detections(boxes: Tensor, scores: Tensor, cfg: Any) -> Tensor:
     one_class = torch.zeros_like(indices)
     keep = batched_nms(boxes[indices], scores[indices], groups=one_class, cfg=cfg.nms)
     return indices[keep[: cfg.max_per_img]]
+
+
+def make_detections(
+    boxes: Tensor,
+    scores: Tensor,
+    embeddings: Tensor,
+    *,
+    cfg: Any,
+    meta: dict[str, Any],
+    rescale: bool,
+) -> InstanceData:
+    """Detections of one image from all its boxes.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        embeddings: (N, D).
+        cfg: as :func:`select_detections` takes it.
+        meta: of the image; ``scale_factor`` (x, y) is read to rescale.
+        rescale: boxes in pixels of the original image instead of the network's input.
+
+    Returns:
+        bboxes (M, 4), scores (M,), labels (M,) and embeddings (M, D) by descending score.
+    """
+    keep = select_detections(boxes, scores, cfg)
+    bboxes = boxes[keep]
+    if rescale:
+        bboxes = scale_boxes(bboxes, [1 / factor for factor in meta['scale_factor']])
+    return InstanceData(
+        bboxes=bboxes,
+        scores=scores[keep],
+        labels=torch.zeros_like(keep),
+        embeddings=embeddings[keep],
+    )

@@ -1,21 +1,26 @@
 from typing import Any
 
-import torch
-from mmdet.models.roi_heads.base_roi_head import BaseRoIHead
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import bbox2roi, scale_boxes
+from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmps.models.layers import prototype_labels
-from mmps.registry import MODELS, TASK_UTILS
+from mmps.registry import MODELS
 
-from .proposals import decode_boxes, sample_proposals, sampled_pids, select_detections
+from .person_search_roi_head import PersonSearchRoIHead
+from .proposals import (
+    decode_boxes,
+    make_detections,
+    sampled_ious,
+    sampled_pids,
+    select_detections,
+)
 
 
 @MODELS.register_module()
-class SeqRoIHead(BaseRoIHead):
+class SeqRoIHead(PersonSearchRoIHead):
     """Detect first, re-identify on the refined boxes: SeqNet's head (AAAI 2021), also SeqXt's.
 
     Stage 1 classifies and regresses the proposals. Its boxes, detached, are matched and sampled
@@ -32,13 +37,15 @@ class SeqRoIHead(BaseRoIHead):
         reid_bbox_head: stage 2 regressor on C5, ``BBoxHead`` with ``with_cls=False``.
         embedding_head: (C4, C5) -> embeddings and logits, ``mmps.NormAwareEmbedding``.
         loss_cls: binary loss of the stage 2 logits.
-        loss_reid: loss on embeddings and pids, ``mmps.OIMLoss``.
+        loss_reid: loss on embeddings, pids and IoUs, ``mmps.OIMLoss`` or another of its kind.
         train_cfg: ``assigner``, ``sampler``, ``pos_weight``, the same for both stages.
         test_cfg: ``stage1`` and ``stage2``, each as :func:`select_detections` takes it, and
             ``fcs``: whether a detection keeps the score of stage 1 ("first classification score",
             SeqNet's default) or has that of stage 2.
         init_cfg: as in MMEngine.
     """
+
+    loss_names = ('loss_cls1', 'loss_reg1', 'loss_cls2', 'loss_reg2', 'loss_reid')
 
     def __init__(
         self,
@@ -69,40 +76,20 @@ class SeqRoIHead(BaseRoIHead):
         self.loss_cls = MODELS.build(loss_cls)
         self.loss_reid = MODELS.build(loss_reid)
 
-    def init_bbox_head(self, bbox_roi_extractor: Any, bbox_head: Any) -> None:
-        """Build the RoI extractor and the box head of stage 1."""
-        self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
-        self.bbox_head = MODELS.build(bbox_head)
-
-    def init_mask_head(self, *args: Any) -> None:
-        """Refuse a mask head: person search has none."""
-        raise ValueError('SeqRoIHead has no mask head; remove mask_head from the config.')
-
-    def init_assigner_sampler(self) -> None:
-        """Build assigner and sampler, where there is a training config."""
-        if self.train_cfg:
-            self.assigner = TASK_UTILS.build(self.train_cfg.assigner)
-            self.sampler = TASK_UTILS.build(self.train_cfg.sampler, default_args=dict(context=self))
-
     # ------------------------------------------------------------------ the two stages
 
     def detect(self, x: tuple[Tensor, ...], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Stage 1: classification scores (P, 2), person first, and box deltas (P, 4)."""
-        _, c5 = self.box_stage(self._pool(x, boxes))
+        _, c5 = self.box_stage(self.pool(x, boxes))
         return self.bbox_head(c5)
 
     def reidentify(
         self, x: tuple[Tensor, ...], boxes: list[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Stage 2: embeddings (P, D) of norm 1, person logits (P,) and box deltas (P, 4)."""
-        c4, c5 = self.reid_stage(self._pool(x, boxes))
+        c4, c5 = self.reid_stage(self.pool(x, boxes))
         embeddings, logits = self.embedding_head((c4, c5))
         return embeddings, logits, self.reid_bbox_head(c5)[1]
-
-    def _pool(self, x: tuple[Tensor, ...], boxes: list[Tensor]) -> Tensor:
-        # In half precision MMCV rounds coordinates of boxes to whole pixels and more; in bfloat16 it
-        # does not pool at all.
-        return self.bbox_roi_extractor([level.float() for level in x], bbox2roi(boxes))
 
     # ------------------------------------------------------------------ training
 
@@ -119,19 +106,10 @@ class SeqRoIHead(BaseRoIHead):
         gts, ignored, metas = unpack_gt_instances(batch_data_samples)
         image_shapes = [meta['img_shape'] for meta in metas]
 
-        def sample(proposals: list[Tensor]) -> list[Any]:
-            return sample_proposals(
-                self.assigner,
-                self.sampler,
-                proposals=proposals,
-                gt_instances=gts,
-                gt_ignored=ignored,
-            )
-
-        samples = sample([results.bboxes for results in rpn_results_list])
+        samples = self.sample([results.bboxes for results in rpn_results_list], gts, ignored)
         boxes = [s.priors for s in samples]
         if sum(map(len, boxes)) < 2:
-            return self._no_losses(x)
+            return self.no_losses(x)
         scores, deltas = self.detect(x, boxes)
         losses1 = self.bbox_head.loss(
             scores,
@@ -144,7 +122,7 @@ class SeqRoIHead(BaseRoIHead):
         refined = decode_boxes(
             coder, boxes=boxes, deltas=deltas.detach(), image_shapes=image_shapes
         )
-        samples = sample(refined)
+        samples = self.sample(refined, gts, ignored)
         boxes = [s.priors for s in samples]
         pids = sampled_pids(samples, gts)
         with prototype_labels(self, pids):
@@ -160,14 +138,8 @@ class SeqRoIHead(BaseRoIHead):
                 logits[:, None], labels, weights, avg_factor=max(len(labels), 1)
             ),
             loss_reg2=losses2['loss_bbox'],
-            loss_reid=self.loss_reid(embeddings, pids),
+            loss_reid=self.loss_reid(embeddings, pids, sampled_ious(samples)),
         )
-
-    def _no_losses(self, x: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Zeros that touch every parameter, so that distributed training does not wait for any."""
-        zero = sum((p.sum() for p in self.parameters()), x[0].sum()) * 0
-        names = ('loss_cls1', 'loss_reg1', 'loss_cls2', 'loss_reg2', 'loss_reid')
-        return {name: zero for name in names}
 
     # ------------------------------------------------------------------ test
 
@@ -191,11 +163,14 @@ class SeqRoIHead(BaseRoIHead):
         boxes1 = decode_boxes(
             self.bbox_head.bbox_coder, boxes=proposals, deltas=deltas, image_shapes=image_shapes
         )
-        keep = [select_detections(b, s, rcnn_test_cfg.stage1) for b, s in zip(boxes1, scores1)]
-        boxes = [b[k] for b, k in zip(boxes1, keep)]
-        scores = [s[k] for s, k in zip(scores1, keep)]
+        keep = [
+            select_detections(b, s, rcnn_test_cfg.stage1)
+            for b, s in zip(boxes1, scores1, strict=True)
+        ]
+        boxes = [b[k] for b, k in zip(boxes1, keep, strict=True)]
+        scores = [s[k] for s, k in zip(scores1, keep, strict=True)]
         if sum(map(len, boxes)) == 0:
-            return [self._no_detections(b) for b in boxes]
+            return self.no_detections(boxes)
 
         sizes = [len(b) for b in boxes]
         embeddings, logits, deltas = self.reidentify(x, boxes)
@@ -204,31 +179,12 @@ class SeqRoIHead(BaseRoIHead):
         )
         if not rcnn_test_cfg.fcs:
             scores = list(logits.sigmoid().split(sizes))
-        results = []
-        for b, s, e, meta in zip(boxes, scores, embeddings.split(sizes), batch_img_metas):
-            keep2 = select_detections(b, s, rcnn_test_cfg.stage2)
-            b, s, e = b[keep2], s[keep2], e[keep2]
-            if rescale:
-                b = scale_boxes(b, [1 / factor for factor in meta['scale_factor']])
-            results.append(
-                InstanceData(bboxes=b, scores=s, labels=torch.zeros_like(keep2), embeddings=e)
+        return [
+            make_detections(b, s, e, cfg=rcnn_test_cfg.stage2, meta=meta, rescale=rescale)
+            for b, s, e, meta in zip(
+                boxes, scores, embeddings.split(sizes), batch_img_metas, strict=True
             )
-        return results
-
-    def _no_detections(self, boxes: Tensor) -> InstanceData:
-        return InstanceData(
-            bboxes=boxes,
-            scores=boxes.new_zeros(0),
-            labels=boxes.new_zeros(0, dtype=torch.int64),
-            embeddings=boxes.new_zeros(0, self.embedding_head.dim),
-        )
-
-    def embed(self, x: tuple[Tensor, ...], boxes: list[Tensor]) -> list[Tensor]:
-        """Embed given boxes, (N, 4) an image in pixels of the network's input: (N, D) an image."""
-        if sum(map(len, boxes)) == 0:
-            return [b.new_zeros(0, self.embedding_head.dim) for b in boxes]
-        embeddings, _, _ = self.reidentify(x, boxes)
-        return list(embeddings.split([len(b) for b in boxes]))
+        ]
 
     def forward(
         self,

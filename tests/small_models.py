@@ -96,6 +96,36 @@ def _children(node: Any, *, deep: bool = False) -> list[Any]:
     return children + [c for child in children for c in _children(child, deep=True)] * deep
 
 
+def selections(model: Any) -> list[str]:
+    """Where a model's config says which boxes become detections: a key for each stage."""
+    rcnn = 'test_cfg.rcnn'
+    return [f'{rcnn}.stage1', f'{rcnn}.stage2'] if 'stage1' in model.test_cfg.rcnn else [rcnn]
+
+
+def in_every_selection(name: str, **values: Any) -> dict[str, Any]:
+    """Overrides for :func:`build_model`: these values in every one of :func:`selections`."""
+    model = Config.fromfile(CONFIGS / f'{name}.py').model
+    return {
+        f'{selection.replace(".", "__")}__{key}': value
+        for selection in selections(model)
+        for key, value in values.items()
+    }
+
+
+class Recorder:
+    """Calls a function and keeps what it got and returned."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.arguments: list[tuple[Any, ...]] = []
+        self.results: list[Any] = []
+
+    def __call__(self, *args: Any) -> Any:
+        self.arguments.append(args)
+        self.results.append(self.function(*args))
+        return self.results[-1]
+
+
 def build_model(name: str, **overrides: Any) -> Any:
     """The scaled-down model of ``configs/<name>.py``, with random weights that are always the same.
 

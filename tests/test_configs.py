@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, EVALUATOR, init_default_scope
 from mmengine.runner import Runner
-from small_models import CONFIGS, scale_down, without_downloads
+from small_models import CONFIGS, scale_down, selections, without_downloads
 
 from mmps.registry import MODELS
 
@@ -18,7 +18,17 @@ NAMES = sorted(
     if '_base_' not in path.parts
 )
 # SeqNet's code has 48,418,735; 16,400 of them regress boxes of background and are never read.
-PARAMETERS = {'seqnet_r50_prw.py': 48_402_335}
+SEQNET = 48_402_335
+RES5, CLASSIFIER, REGRESSOR = 14_964_736, 2 * 2049, 4 * 2049
+# OIMNet++'s code has 48,522,369, with a second res5 and predictor, and the background's regressor.
+OIM = 48_522_369 - RES5 - (CLASSIFIER + 2 * REGRESSOR) - REGRESSOR
+PARAMETERS = {
+    'nae_r50_prw.py': SEQNET - RES5 - CLASSIFIER - REGRESSOR,
+    'oim_r50_prw.py': OIM,
+    'oimnetpp_r50_prw.py': OIM,
+    'oimnetppp_r50_prw.py': OIM,
+    'seqnet_r50_prw.py': SEQNET,
+}
 
 
 def on_sample(config: Config, root: Path) -> Config:
@@ -29,7 +39,7 @@ def on_sample(config: Config, root: Path) -> Config:
 
 
 def test_there_are_configs() -> None:
-    assert {'seqnet_r50_prw.py', 'seqxt_convnext_b_prw.py'} <= set(NAMES)
+    assert {*PARAMETERS, 'seqxt_convnext_b_prw.py'} <= set(NAMES)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -69,8 +79,7 @@ def test_trains_and_evaluates(
             'default_hooks.checkpoint.interval': 1,
             'default_hooks.checkpoint.save_optimizer': False,
             # The model of two steps is sure of nothing.
-            'model.test_cfg.rcnn.stage1.score_thr': 0.0,
-            'model.test_cfg.rcnn.stage2.score_thr': 0.0,
+            **{f'model.{key}.score_thr': 0.0 for key in selections(config.model)},
             'visualizer.name': name,
             'randomness': dict(seed=0),
         }

@@ -1,40 +1,22 @@
 """What the RoI head does with boxes, scores and identities."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from mmdet.models.task_modules import AssignResult, SamplingResult
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from small_models import build_model, make_batch
+from small_models import Recorder, build_model, in_every_selection, make_batch
 
 from mmps.models import RoIStage
 from mmps.models.nms import batched_nms
-from mmps.models.roi_heads.proposals import sampled_pids, select_detections
+from mmps.models.roi_heads.proposals import sampled_ious, sampled_pids, select_detections
 
 NMS_TYPES = ('torchvision_nms', 'nms')
 # Whatever stage 1 finds stays, so that scores can be told apart one by one.
-KEEP_ALL = {
-    f'test_cfg__rcnn__{stage}__{key}': value
-    for stage in ('stage1', 'stage2')
-    for key, value in dict(score_thr=-1.0, min_size=-1.0, nms__iou_threshold=1.0).items()
-}
-
-
-class Recorder:
-    """Calls a function and keeps what it got and returned."""
-
-    def __init__(self, function: Any) -> None:
-        self.function = function
-        self.arguments: list[tuple[Any, ...]] = []
-        self.results: list[Any] = []
-
-    def __call__(self, *args: Any) -> Any:
-        self.arguments.append(args)
-        self.results.append(self.function(*args))
-        return self.results[-1]
+KEEP_ALL = in_every_selection(
+    'seqxt_convnext_b_prw', score_thr=-1.0, min_size=-1.0, nms__iou_threshold=1.0
+)
 
 
 @pytest.mark.parametrize('fcs', [True, False])
@@ -102,7 +84,7 @@ def test_pooling_must_be_known() -> None:
 
 
 def test_mask_head_is_refused() -> None:
-    with pytest.raises(ValueError, match='remove mask_head'):
+    with pytest.raises(ValueError, match='SeqRoIHead has no mask head; remove mask_head'):
         build_model('seqxt_convnext_b_prw').roi_head.init_mask_head(None, None)
 
 
@@ -146,14 +128,20 @@ def test_select_detections(type_: str) -> None:
     assert select_detections(boxes[:0], scores[:0], cfg).shape == (0,)
 
 
-def sampling(assigned: list[int], negatives: int) -> SamplingResult:
-    """Proposals given to these persons, followed by so many of background."""
+def sampling(
+    assigned: list[int],
+    negatives: int,
+    *,
+    priors: torch.Tensor | None = None,
+    persons: torch.Tensor | None = None,
+) -> SamplingResult:
+    """Proposals given to these of five persons, followed by so many of background."""
     positives, total = len(assigned), len(assigned) + negatives
     return SamplingResult(
         pos_inds=torch.arange(positives),
         neg_inds=torch.arange(positives, total),
-        priors=torch.zeros(total, 4),
-        gt_bboxes=torch.zeros(5, 4),
+        priors=torch.zeros(total, 4) if priors is None else priors,
+        gt_bboxes=torch.zeros(5, 4) if persons is None else persons,
         assign_result=AssignResult(
             num_gts=5,
             gt_inds=torch.tensor([*(a + 1 for a in assigned), *[0] * negatives]),
@@ -174,3 +162,15 @@ def test_identities_of_sampled_proposals() -> None:
     pids = sampled_pids(samples, gts)
     np.testing.assert_array_equal(pids, [3, 7, -1, 7, -2, -2, -2, 5])
     assert pids.dtype == torch.int64
+
+
+def test_overlaps_of_sampled_proposals() -> None:
+    persons = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 20]]).repeat(3, 1)[:5]
+    priors = torch.tensor([[20.0, 0, 30, 10], [0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10]])
+    samples = [
+        sampling([1, 0, 0], negatives=1, priors=priors, persons=persons),
+        sampling([], negatives=2),
+        sampling([3], negatives=0, priors=priors[:1], persons=persons),
+    ]
+    expected = torch.tensor([0.5, 1, 9 / 11, 0, 0, 0, 0.5])
+    torch.testing.assert_close(sampled_ious(samples), expected)

@@ -13,7 +13,15 @@ from mmengine.registry import init_default_scope
 from small_models import CONFIGS
 from torch import Tensor
 
-from mmps.converters import Rule, check_names, seqnet_from_mmps, seqnet_to_mmps
+from mmps.converters import (
+    Rule,
+    Unread,
+    check_names,
+    oimnet_from_mmps,
+    oimnet_to_mmps,
+    seqnet_from_mmps,
+    seqnet_to_mmps,
+)
 from mmps.converters.rules import from_mmps, to_mmps
 from mmps.registry import MODELS
 
@@ -85,6 +93,21 @@ def test_converted_tensors_are_copies(theirs: dict[str, Tensor]) -> None:
     assert not ours['backbone.conv.weight'].any()
 
 
+def test_unread_keys_are_left_out_and_zero_on_the_way_back(theirs: dict[str, Tensor]) -> None:
+    unread = (Unread('body.old.', like='body.'), Unread('spare.', like='reg.'))
+    with_unread = theirs | {'body.old.conv.weight': torch.rand(3, 2), 'spare.weight': torch.rand(5)}
+    converted = to_mmps(with_unread, RULES, unread)
+    assert converted.state_dict.keys() == to_mmps(theirs, RULES).state_dict.keys()
+    assert converted.unread == {'reg.weight': 8, 'body.old.conv.weight': 6, 'spare.weight': 5}
+    back = from_mmps(converted.state_dict, RULES, unread)
+    assert torch.equal(back['body.conv.weight'], theirs['body.conv.weight'])
+    assert back['body.old.conv.weight'].tolist() == [[0, 0]] * 3
+    assert torch.equal(back['spare.weight'], torch.zeros(8, 2))
+    assert back.keys() == theirs.keys() | {
+        *('body.old.conv.weight', 'spare.weight', 'spare.num_batches_tracked')
+    }
+
+
 def test_unknown_keys_are_named(theirs: dict[str, Tensor]) -> None:
     with pytest.raises(KeyError, match=r"published checkpoint has the key 'tail\.weight'"):
         to_mmps(theirs | {'tail.weight': torch.zeros(1)}, RULES)
@@ -101,19 +124,43 @@ def test_names_are_those_of_the_model() -> None:
         check_names(state_dict, ['a'])
 
 
-# --------------------------------------------------------------------- SeqNet
+# --------------------------------------------------------------------- methods
 
 
-@pytest.fixture(scope='module')
-def seqnet() -> dict[str, Tensor]:
-    """A checkpoint of ours with every name of SeqNet's model and two numbers in each tensor."""
+def checkpoint_of(name: str) -> dict[str, Tensor]:
+    """A checkpoint of ours with every name of the model and two numbers in each tensor."""
     init_default_scope('mmdet')
-    model = MODELS.build(Config.fromfile(CONFIGS / 'seqnet_r50_prw.py').model)
+    model = MODELS.build(Config.fromfile(CONFIGS / f'{name}.py').model)
     scalar = [name for name, value in model.state_dict().items() if value.dim() == 0]
     state_dict = {name: torch.rand(2, 1) for name in model.state_dict()}
     state_dict |= {name: torch.tensor(7) for name in scalar}
     state_dict['roi_head.loss_reid.queue.head'] = torch.tensor(0)
     return state_dict
+
+
+@pytest.fixture(scope='module')
+def seqnet() -> dict[str, Tensor]:
+    return checkpoint_of('seqnet_r50_prw')
+
+
+@pytest.mark.parametrize('name', ['oim_r50_prw', 'oimnetpp_r50_prw', 'oimnetppp_r50_prw'])
+def test_oimnet_round_trip(name: str) -> None:
+    ours = checkpoint_of(name)
+    published = oimnet_from_mmps(ours)
+    converted = oimnet_to_mmps(published)
+    assert converted.state_dict.keys() == ours.keys()
+    for key, value in ours.items():
+        assert torch.equal(converted.state_dict[key], value), key
+    second = {
+        key
+        for key in published
+        if key.startswith(('roi_heads.box_head.', 'roi_heads.faster_rcnn_predictor.'))
+    }
+    assert len(second) == 60 + 4
+    assert not any(published[key].any() for key in second)
+    background = {f'roi_heads.box_predictor.bbox_pred.{end}' for end in ('weight', 'bias')}
+    assert converted.unread.keys() == second | background
+    assert published['roi_heads.box_predictor.bbox_pred.bias'][:2].tolist() == [[0], [0]]
 
 
 def test_seqnet_round_trip(seqnet: dict[str, Tensor]) -> None:

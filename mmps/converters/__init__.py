@@ -1,4 +1,14 @@
-from .rules import Converted, Rule, check_names
+from .oimnet import oimnet_from_mmps, oimnet_to_mmps
+from .rules import Converted, Rule, Unread, check_names
 from .seqnet import seqnet_from_mmps, seqnet_to_mmps
 
-__all__ = ['Converted', 'Rule', 'check_names', 'seqnet_from_mmps', 'seqnet_to_mmps']
+__all__ = [
+    'Converted',
+    'Rule',
+    'Unread',
+    'check_names',
+    'oimnet_from_mmps',
+    'oimnet_to_mmps',
+    'seqnet_from_mmps',
+    'seqnet_to_mmps',
+]

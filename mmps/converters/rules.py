@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,20 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """Keys of the authors that their code never reads; they are not carried.
+
+    Attributes:
+        theirs: prefix of the keys.
+        like: prefix of keys that are read and have the same shapes: on the way back every one of
+            them has a counterpart of zeros under ``theirs``.
+    """
+
+    theirs: str
+    like: str
+
+
+@dataclass(frozen=True)
 class Converted:
     """A converted checkpoint.
 
@@ -42,17 +56,27 @@ class Converted:
     unread: dict[str, int]
 
 
-def to_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> Converted:
+def to_mmps(
+    state_dict: StateDict, rules: Sequence[Rule], unread: Sequence[Unread] = ()
+) -> Converted:
     """Convert the authors' ``state_dict``.
+
+    A key is converted, or left out, by the longest prefix among ``rules`` and ``unread`` that it
+    starts with.
 
     Raises:
         KeyError: naming a key that no rule covers.
         ValueError: naming two keys that are the same tensor here.
     """
     converted: dict[str, Tensor] = {}
-    unread: dict[str, int] = {}
+    left_out: dict[str, int] = {}
+    known: list[Rule | Unread] = [*rules, *unread]
+    prefixes = [(rule.theirs, rule) for rule in known]
     for key, value in state_dict.items():
-        rule = _find(key, [(rule.theirs, rule) for rule in rules], 'the published checkpoint')
+        rule = _find(key, prefixes, 'the published checkpoint')
+        if isinstance(rule, Unread):
+            left_out[key] = value.numel()
+            continue
         name = rule.ours + key[len(rule.theirs) :]
         if name in converted:
             raise ValueError(f'{key}: another key of the published checkpoint is also {name}.')
@@ -60,13 +84,15 @@ def to_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> Converted:
             value = value.flip(0)
         elif rule.rows == 'person' and value.dim() > 0:
             background, value = value.chunk(2)
-            unread[key] = background.numel()
+            left_out[key] = background.numel()
         converted[name] = value.clone()
-    return Converted(converted, unread)
+    return Converted(converted, left_out)
 
 
-def from_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """Convert a ``state_dict`` of mmps to the authors' keys; unread rows are zero.
+def from_mmps(
+    state_dict: StateDict, rules: Sequence[Rule], unread: Sequence[Unread] = ()
+) -> dict[str, Tensor]:
+    """Convert a ``state_dict`` of mmps to the authors' keys; unread keys and rows are zero.
 
     Where several rules give the same name of ours, the last spelling of theirs is written.
 
@@ -81,6 +107,10 @@ def from_mmps(state_dict: StateDict, rules: Sequence[Rule]) -> dict[str, Tensor]
         elif rule.rows == 'person' and value.dim() > 0:
             value = torch.cat([torch.zeros_like(value), value])
         converted[rule.theirs + key[len(rule.ours) :]] = value.clone()
+    for rest in unread:
+        for key, value in list(converted.items()):
+            if key.startswith(rest.like):
+                converted[rest.theirs + key[len(rest.like) :]] = torch.zeros_like(value)
     return converted
 
 
@@ -102,7 +132,10 @@ def check_names(state_dict: StateDict, names: Collection[str]) -> None:
         raise KeyError(f'the model has no {", ".join(left_over)}.')
 
 
-def _find(key: str, prefixes: Sequence[tuple[str, Rule]], where: str) -> Rule:
+_AnyRule = TypeVar('_AnyRule', Rule, Rule | Unread)
+
+
+def _find(key: str, prefixes: Sequence[tuple[str, _AnyRule]], where: str) -> _AnyRule:
     matching = [
         (len(prefix), i) for i, (prefix, _) in enumerate(prefixes) if key.startswith(prefix)
     ]

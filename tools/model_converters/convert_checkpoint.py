@@ -12,12 +12,23 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmps.converters import check_names, seqnet_from_mmps, seqnet_to_mmps
+from mmps.converters import (
+    check_names,
+    oimnet_from_mmps,
+    oimnet_to_mmps,
+    seqnet_from_mmps,
+    seqnet_to_mmps,
+)
 from mmps.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Datasets differ in the sizes of the memory, not in names.
-METHODS = {'seqnet': ('seqnet_r50_prw.py', seqnet_to_mmps, seqnet_from_mmps)}
+METHODS = {
+    'oim': ('oim_r50_prw.py', oimnet_to_mmps, oimnet_from_mmps),
+    'oimnetpp': ('oimnetpp_r50_prw.py', oimnet_to_mmps, oimnet_from_mmps),
+    'oimnetppp': ('oimnetppp_r50_prw.py', oimnet_to_mmps, oimnet_from_mmps),
+    'seqnet': ('seqnet_r50_prw.py', seqnet_to_mmps, seqnet_from_mmps),
+}
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,11 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
-custom_hooks = [dict(type='mmps.MemoryHook')]
+custom_hooks = [
+    dict(type='mmps.MemoryHook'),
+    # Ranked results of some queries after every evaluation, to the visualizer's back ends.
+    dict(type='mmps.SearchVisualizationHook'),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -1,5 +1,5 @@
 """Parts of mmps that take part in MMEngine's training and test loops."""
 
-from .hooks import MemoryHook, SearchVisualizationHook
+from .hooks import ChannelsLastHook, MemoryHook, SearchVisualizationHook
 
-__all__ = ['MemoryHook', 'SearchVisualizationHook']
+__all__ = ['ChannelsLastHook', 'MemoryHook', 'SearchVisualizationHook']

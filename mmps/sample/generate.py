@@ -33,9 +33,9 @@ class SampleSpec:
         ValueError: A number is out of range.
     """
 
-    frames_train: int = 700
+    frames_train: int = 1050
     frames_test: int = 120
-    identities_train: int = 60
+    identities_train: int = 150
     identities_test: int = 25
     width: int = 480
     height: int = 288

@@ -26,7 +26,6 @@ train_dataloader = dict(
     batch_size=5,
     num_workers=5,
     persistent_workers=True,
-    pin_memory=True,
     # As the authors: no last batch of fewer images, whose statistics would be noisier.
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

@@ -1,5 +1,6 @@
 # SeqXt (CMC 2025, 10.32604/cmc.2025.067264): SeqNet on ConvNeXt-B, cut after its third stage;
-# its fourth stage is the RoI head of both stages.
+# its fourth stage is the RoI head of both stages. ProtoNorm without affine takes the place of the
+# BatchNorms of the embedding, DOIM that of OIM.
 _base_ = './seqnet_r50.py'
 
 pretrained = dict(
@@ -32,6 +33,7 @@ model = dict(
         bbox_head=dict(in_channels=1024),
         reid_stage=stage4,
         reid_bbox_head=dict(in_channels=1024),
-        embedding_head=dict(in_channels=(512, 1024)),
+        embedding_head=dict(in_channels=(512, 1024), norm_cfg=dict(type='mmps.PN1d', affine=False)),
+        loss_reid=dict(type='mmps.DOIMLoss', hea=True, smr=True, decay=0.99),
     ),
 )

@@ -80,7 +80,7 @@ def make_sample(number, image, dtype=torch.float32):
 
 
 def evaluate(images, size=None, **kwargs):
-    metric = METRICS.build({'type': 'PersonSearchMetric', **kwargs})
+    metric = METRICS.build({'type': 'mmps.PersonSearchMetric', **kwargs})
     evaluator = Evaluator(metric)
     samples = [make_sample(n, image) for n, image in enumerate(images)]
     evaluator.process(samples[:2])

@@ -5,12 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from person_boxes import LEFT_BOX, RIGHT_BOX
 
 from mmps.evaluation import Predictions
 from mmps.visualization import PersonSearchVisualizer
-
-LEFT_BOX = np.array([40, 60, 80, 160], dtype=np.float32)
-RIGHT_BOX = np.array([200, 50, 250, 170], dtype=np.float32)
 
 
 def draw_scene(path: Path, *, shade: int) -> Path:

@@ -5,10 +5,10 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from conftest import LEFT_BOX, RIGHT_BOX
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
+from person_boxes import LEFT_BOX, RIGHT_BOX
 
 from mmps.registry import VISUALIZERS
 from mmps.visualization import PersonSearchVisualizer, RankedResult, pid_color

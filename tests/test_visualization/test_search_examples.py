@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import LEFT_BOX, RIGHT_BOX
+from person_boxes import LEFT_BOX, RIGHT_BOX
 
 from mmps.evaluation import Predictions, search_predictions
 from mmps.visualization import make_examples, spread_queries

@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PARITY = Path(os.environ.get('MMPS_PARITY', ROOT.parent / 'shared' / 'parity'))
+# Real annotations, without images.
+DATA = Path(os.environ.get('MMPS_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,15 @@
 """The figures of the published evaluation code on PRW's real annotations, at full size."""
 
 import json
-import os
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from references import DATA, PARITY
 
 from mmps.datasets import PRWDataset
 from mmps.evaluation import evaluate_detection, evaluate_search, prw_protocol
 
-ROOT = Path(__file__).resolve().parents[2]
-PARITY = Path(os.environ.get('MMPS_PARITY', ROOT.parent / 'shared' / 'parity'))
-DATA = Path(os.environ.get('MMPS_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
 GOLDEN, ARCHIVE = PARITY / 'golden' / 'eval_prw.json', DATA / 'prw_annotations.tar.xz'
 UNLABELLED = 5555  # what the reference calls a person without identity
 

@@ -1,15 +1,14 @@
 """PRW's real annotations, read whole: the counts that the dataset is known to have."""
 
-import os
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from references import DATA
 
 from mmps.datasets import PRWDataset
 
-DATA = Path(os.environ.get('MMPS_SHARED_DATA', Path(__file__).parents[2] / '../shared/data'))
 ARCHIVE = DATA / 'prw_annotations.tar.xz'
 
 pytestmark = pytest.mark.skipif(

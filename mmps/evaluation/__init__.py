@@ -6,7 +6,7 @@ from .functional import (
     evaluate_detection,
     evaluate_predictions,
     evaluate_search,
-    prw_protocol,
+    identity_protocol,
     search_predictions,
 )
 from .metrics import PersonSearchMetric
@@ -20,6 +20,6 @@ __all__ = [
     'evaluate_detection',
     'evaluate_predictions',
     'evaluate_search',
-    'prw_protocol',
+    'identity_protocol',
     'search_predictions',
 ]

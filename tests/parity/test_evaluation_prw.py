@@ -8,7 +8,7 @@ import pytest
 from references import DATA, PARITY
 
 from mmps.datasets import PRWDataset
-from mmps.evaluation import evaluate_detection, evaluate_search, prw_protocol
+from mmps.evaluation import evaluate_detection, evaluate_search, identity_protocol
 
 GOLDEN, ARCHIVE = PARITY / 'golden' / 'eval_prw.json', DATA / 'prw_annotations.tar.xz'
 UNLABELLED = 5555  # what the reference calls a person without identity
@@ -78,14 +78,14 @@ def case(golden, fixtures, tmp_path_factory):
     ('name', 'cross_camera'), [('search', False), ('search_cross_camera', True)]
 )
 def test_search(case, golden, name, cross_camera):
-    protocol = prw_protocol(
+    protocol = identity_protocol(
         case['gt_image'],
         case['gt_bboxes'],
         gt_pids=case['gt_pids'],
         query_image=case['query_image'],
         query_pids=case['query_pids'],
-        camera_ids=case['camera_ids'],
-        cross_camera=cross_camera,
+        num_images=len(case['camera_ids']),
+        image_group=case['camera_ids'] if cross_camera else None,
     )
     result = evaluate_search(
         case['query_embeddings'],

@@ -2,7 +2,7 @@ import naive_evaluation as naive
 import numpy as np
 import pytest
 
-from mmps.evaluation.functional import Protocol, evaluate_search, prw_protocol
+from mmps.evaluation.functional import Protocol, evaluate_search, identity_protocol
 from mmps.evaluation.functional import ranking as ranking_module
 
 TOPK = (1, 5, 10)
@@ -12,14 +12,14 @@ BOX, OTHER = (0, 0, 50, 100), (200, 0, 250, 100)
 def _search(dets, gts, queries, *, cameras, cross_camera=False, **kwargs):
     """``dets``: (image, box, score, embedding); ``gts``: (image, box, pid);
     ``queries``: (image, pid, embedding)."""
-    protocol = prw_protocol(
+    protocol = identity_protocol(
         np.array([g[0] for g in gts], np.int64),
         np.array([g[1] for g in gts], np.float32).reshape(-1, 4),
         gt_pids=np.array([g[2] for g in gts], np.int64),
         query_image=np.array([q[0] for q in queries], np.int64),
         query_pids=np.array([q[1] for q in queries], np.int64),
-        camera_ids=np.array(cameras, np.int64),
-        cross_camera=cross_camera,
+        num_images=len(cameras),
+        image_group=np.array(cameras, np.int64) if cross_camera else None,
     )
     return evaluate_search(
         np.array([q[2] for q in queries], np.float32),

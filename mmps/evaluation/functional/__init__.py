@@ -4,7 +4,7 @@ from .average_precision import average_precision, count_at_least
 from .detection import evaluate_detection
 from .matching import overlapping_detections, paired_iou, target_iou_threshold
 from .person_search import evaluate_predictions, search_predictions, search_protocol
-from .protocol import Protocol, prw_protocol
+from .protocol import Protocol, identity_protocol
 from .ranking import SearchResult, evaluate_search
 from .report import metrics_table
 
@@ -19,7 +19,7 @@ __all__ = [
     'metrics_table',
     'overlapping_detections',
     'paired_iou',
-    'prw_protocol',
+    'identity_protocol',
     'search_predictions',
     'search_protocol',
     'target_iou_threshold',

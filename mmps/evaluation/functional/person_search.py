@@ -8,20 +8,20 @@ from mmengine.logging import print_log
 from mmps.evaluation.predictions import Predictions
 
 from .detection import evaluate_detection
-from .protocol import Protocol, prw_protocol
+from .protocol import Protocol, identity_protocol
 from .ranking import SearchResult, evaluate_search
 
 
 def search_protocol(predictions: Predictions, *, cross_camera: bool = False) -> Protocol:
     """PRW's protocol over the images and queries of ``predictions``."""
-    return prw_protocol(
+    return identity_protocol(
         predictions.gt_image,
         predictions.gt_bboxes,
         gt_pids=predictions.gt_pids,
         query_image=predictions.query_image,
         query_pids=predictions.query_pids,
-        camera_ids=predictions.camera_ids,
-        cross_camera=cross_camera,
+        num_images=predictions.num_images,
+        image_group=predictions.camera_ids if cross_camera else None,
     )
 
 

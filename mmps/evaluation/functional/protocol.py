@@ -127,17 +127,17 @@ class Protocol:
         return query * self.num_images + self.gallery_images
 
 
-def prw_protocol(
+def identity_protocol(
     gt_image: np.ndarray,
     gt_bboxes: np.ndarray,
     *,
     gt_pids: np.ndarray,
     query_image: np.ndarray,
     query_pids: np.ndarray,
-    camera_ids: np.ndarray,
-    cross_camera: bool = False,
+    num_images: int,
+    image_group: np.ndarray | None = None,
 ) -> Protocol:
-    """PRW's protocol: a query is searched in every test image but its own.
+    """A query is searched in every image but its own; its targets are the boxes of its identity.
 
     Args:
         gt_image: image of each annotated person, (G,) int64.
@@ -145,8 +145,9 @@ def prw_protocol(
         gt_pids: (G,) int64, negative for a person without identity.
         query_image: (Q,) int64.
         query_pids: (Q,) int64.
-        camera_ids: camera of each image, (I,) int64.
-        cross_camera: search only in images of the other cameras.
+        num_images: I.
+        image_group: images of the group of the query's own image (its camera, its sequence) do
+            not count either, (I,) int64; None: they do.
     """
     labelled = np.flatnonzero(gt_pids >= 0)
     order = labelled[np.argsort(gt_pids[labelled], kind='stable')]
@@ -154,14 +155,14 @@ def prw_protocol(
     first = np.searchsorted(sorted_pids, query_pids, side='left')
     counts = np.searchsorted(sorted_pids, query_pids, side='right') - first
     return Protocol(
-        num_images=len(camera_ids),
+        num_images=num_images,
         target_image=gt_image[order],
         target_bboxes=gt_bboxes[order],
         target_indptr=indptr_from_counts(counts),
         target_indices=expand_ranges(first, counts),
         own_image=query_image,
-        query_group=camera_ids[query_image] if cross_camera else None,
-        image_group=camera_ids if cross_camera else None,
+        query_group=None if image_group is None else image_group[query_image],
+        image_group=image_group,
     )
 
 

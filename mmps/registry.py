@@ -7,6 +7,7 @@ registry import the modules that fill it at the first look-up.
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -28,6 +29,9 @@ TRANSFORMS = Registry(
 )
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='mmps', locations=['mmps.evaluation'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmps', locations=['mmps.engine'])
+PROTOCOLS = Registry(
+    'protocol', parent=MMENGINE_FUNCTIONS, scope='mmps', locations=['mmps.evaluation']
+)
 VISUALIZERS = Registry(
     'visualizer', parent=MMENGINE_VISUALIZERS, scope='mmps', locations=['mmps.visualization']
 )
@@ -38,6 +42,7 @@ __all__ = [
     'HOOKS',
     'METRICS',
     'MODELS',
+    'PROTOCOLS',
     'TASK_UTILS',
     'TRANSFORMS',
     'VISUALIZERS',

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 
 FORMAT = 'mmps.predictions'
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_NEW_IN_VERSION_2 = frozenset({'sequence_ids', 'gt_embeddings'})
 
 # name -> (dtype, columns or None for a vector, the array that sets the number of rows)
 _ARRAYS: Mapping[str, tuple[type, int | str | None, str]] = {
     'image_names': (np.str_, None, 'image_names'),
     'image_paths': (np.str_, None, 'image_names'),
     'camera_ids': (np.int64, None, 'image_names'),
+    'sequence_ids': (np.int64, None, 'image_names'),
     'image_sizes': (np.int64, 2, 'image_names'),
     'det_image': (np.int64, None, 'det_image'),
     'det_bboxes': (np.float32, 4, 'det_image'),
@@ -32,6 +34,7 @@ _ARRAYS: Mapping[str, tuple[type, int | str | None, str]] = {
     'gt_image': (np.int64, None, 'gt_image'),
     'gt_bboxes': (np.float32, 4, 'gt_image'),
     'gt_pids': (np.int64, None, 'gt_image'),
+    'gt_embeddings': (np.float32, 'D or 0', 'gt_image'),
     'query_image': (np.int64, None, 'query_image'),
     'query_bboxes': (np.float32, 4, 'query_image'),
     'query_pids': (np.int64, None, 'query_image'),
@@ -51,7 +54,8 @@ class Predictions:
     Args:
         image_names: file names, (I,), all different.
         image_paths: where the images are, (I,).
-        camera_ids: (I,).
+        camera_ids: (I,), -1 where unknown.
+        sequence_ids: the video of each image, (I,), -1 where unknown.
         image_sizes: height and width in pixels, (I, 2).
         det_image: the image of each detection, an index into the images, (N,).
         det_bboxes: (N, 4).
@@ -60,6 +64,7 @@ class Predictions:
         gt_image: the image of each annotated person, (G,).
         gt_bboxes: (G, 4).
         gt_pids: identities, -1 for a person without one, (G,).
+        gt_embeddings: of the annotated boxes, (G, D); (G, 0) where they were not embedded.
         query_image: the image that each query was drawn from, (Q,).
         query_bboxes: (Q, 4).
         query_pids: (Q,), none negative.
@@ -74,6 +79,7 @@ class Predictions:
     image_names: np.ndarray
     image_paths: np.ndarray
     camera_ids: np.ndarray
+    sequence_ids: np.ndarray
     image_sizes: np.ndarray
     det_image: np.ndarray
     det_bboxes: np.ndarray
@@ -82,6 +88,7 @@ class Predictions:
     gt_image: np.ndarray
     gt_bboxes: np.ndarray
     gt_pids: np.ndarray
+    gt_embeddings: np.ndarray
     query_image: np.ndarray
     query_bboxes: np.ndarray
     query_pids: np.ndarray
@@ -170,17 +177,20 @@ class Predictions:
         if str(arrays.pop('format', '')) != FORMAT:
             raise ValueError(f'{path} is a .npz file, but not of mmps predictions')
         version = int(arrays.pop('format_version', 0))
-        if version != FORMAT_VERSION:
+        if version not in (1, FORMAT_VERSION):
             raise ValueError(
                 f'{path} has version {version} of the prediction format, this mmps reads '
-                f'version {FORMAT_VERSION}: use the mmps that wrote it, or write it again'
+                f'versions 1 to {FORMAT_VERSION}: use the mmps that wrote it, or write it again'
             )
-        expected = {*_ARRAYS, 'meta'}
+        expected = {*_ARRAYS, 'meta'} - (_NEW_IN_VERSION_2 if version == 1 else set())
         if arrays.keys() != expected:
             raise ValueError(
                 f'{path}: missing arrays {sorted(expected - arrays.keys())}, '
                 f'unknown arrays {sorted(arrays.keys() - expected)}'
             )
+        if version == 1:
+            arrays['sequence_ids'] = np.full(arrays['image_names'].shape, -1)
+            arrays['gt_embeddings'] = np.zeros((*arrays['gt_image'].shape, 0), np.float32)
         try:
             return cls(meta=json.loads(str(arrays.pop('meta'))), **arrays)
         except ValueError as error:
@@ -190,14 +200,16 @@ class Predictions:
         dim = self.det_embeddings.shape[-1] if self.det_embeddings.ndim == 2 else 0
         for name, (_, columns, rows_of) in _ARRAYS.items():
             rows = len(getattr(self, rows_of))
-            width = dim if columns == 'D' else columns
-            expected = (rows,) if width is None else (rows, width)
             shape = getattr(self, name).shape
+            width = columns
+            if columns in ('D', 'D or 0'):
+                width = 0 if columns == 'D or 0' and shape[1:] == (0,) else dim
+            expected = (rows,) if width is None else (rows, width)
             if shape != expected:
                 raise ValueError(
                     f'{name} has shape {shape}, expected {expected} '
                     f'({rows_of} has {rows} entries'
-                    + (f', det_embeddings {dim} columns)' if columns == 'D' else ')')
+                    + (f', det_embeddings {dim} columns)' if width == dim else ')')
                 )
 
     def _check_contents(self) -> None:

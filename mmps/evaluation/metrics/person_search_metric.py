@@ -146,6 +146,8 @@ def _to_predictions(results: Sequence[Mapping[str, Any]], *, meta: dict[str, Any
     }
     for key in ('image_names', 'image_paths', 'camera_ids'):
         arrays[key] = np.array([image[key] for image in images])
+    arrays['sequence_ids'] = np.full(len(images), -1)
+    arrays['gt_embeddings'] = np.zeros((len(arrays['gt_image']), 0))
     arrays['image_sizes'] = np.array([image['image_sizes'] for image in images]).reshape(-1, 2)
     dims = (image[f'{kind}_embeddings'].shape[-1] for image in images for kind in ('det', 'query'))
     dim = max(dims, default=0)

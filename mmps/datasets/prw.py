@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmdet.datasets import BaseDetDataset
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmps.registry import DATASETS
 
-from .prw_cache import examples, load_person_rows
+from .messages import examples
+from .person_search_dataset import (
+    PersonSearchDataset,
+    check_frame_files,
+    check_layout,
+    has_area,
+    person_instance,
+    relabel,
+    split_items,
+)
+from .prw_cache import load_person_rows
 from .prw_files import (
     UNKNOWN_ID,
     annotation_boxes,
@@ -37,19 +45,12 @@ _LISTINGS = {
 
 
 @DATASETS.register_module()
-class PRWDataset(BaseDetDataset):
+class PRWDataset(PersonSearchDataset):
     """PRW as published, one of its three splits.
 
-    ``train`` and ``gallery`` have one item a frame, in the listing's order: ``img_path``,
-    ``img_id`` (place in the listing), ``img_name``, ``camera_id`` (1 to 6) and ``instances``, each
-    with ``bbox`` (x1, y1, x2, y2 in pixels of the frame), ``bbox_label`` 0, ``ignore_flag`` 0 and
-    ``pid``. Frames of ``gallery`` also have ``queries``: those of ``query_info.txt`` that lie on
-    them, each with ``bbox``, ``pid`` and ``query_id`` (place among the queries, from 0). ``query``
-    has one item a query, with its box as the only instance, and ``query_id``.
-
-    Pids are 0..L-1 in the order of the original identities, -1 for persons without one;
-    ``metainfo['person_ids'][pid]`` is the original identity. ``gallery`` and ``query`` number the
-    identities of both, so their pids agree.
+    Items are those of :class:`PersonSearchDataset`. ``camera_id`` is 1 to 6. Pids are in the order
+    of the original identities, which are ``metainfo['person_ids']``; ``gallery`` and ``query``
+    number the identities of both, so their pids agree.
 
     Boxes are by default those of SeqNet's loader, on which published figures rest: annotations are
     clipped at 0 as x, y, w, h, added and truncated to whole pixels; queries are added, truncated
@@ -64,9 +65,8 @@ class PRWDataset(BaseDetDataset):
         check_frames: whether every listed frame must be in ``frames/``, and not empty, at the
             start. Without the check, annotations can be used alone; a missing frame fails when
             it is loaded.
-        **kwargs: of :class:`mmdet.datasets.BaseDetDataset`. ``filter_cfg`` may hold
-            ``filter_empty_gt`` (drop frames without boxes) and ``min_size`` (drop frames whose
-            shorter side is less, in pixels); as in MMDet it has no effect in ``test_mode``.
+        **kwargs: of :class:`mmdet.datasets.BaseDetDataset`; for ``filter_cfg`` see
+            :class:`PersonSearchDataset`.
 
     Raises:
         FileNotFoundError: the folder, a file of the layout, or frames' files are not there.
@@ -74,8 +74,6 @@ class PRWDataset(BaseDetDataset):
             gallery, or a box of ``gallery`` or of a query has no area (in ``train`` such boxes
             are dropped with one warning that counts them). Each names file and entry.
     """
-
-    METAINFO = {'classes': ('person',), 'palette': [(220, 20, 60)]}
 
     def __init__(
         self,
@@ -86,40 +84,38 @@ class PRWDataset(BaseDetDataset):
         check_frames: bool = True,
         **kwargs: Any,
     ) -> None:
-        if split not in _LISTINGS:
-            raise ValueError(f'split must be one of {", ".join(_LISTINGS)}, not {split!r}')
-        unknown = set(kwargs.get('filter_cfg') or {}) - {'filter_empty_gt', 'min_size'}
-        if unknown:
-            raise ValueError(
-                f'filter_cfg may hold filter_empty_gt and min_size, not {sorted(unknown)}'
-            )
-        self.split = split
         self.truncate_boxes = truncate_boxes
-        self.check_frames = check_frames
-        super().__init__(data_root=data_root, data_prefix={'img_path': 'frames'}, **kwargs)
-
-    @property
-    def num_persons(self) -> int:
-        """Number L of identities: valid pids are 0..L-1."""
-        self.full_init()
-        return len(self._metainfo['person_ids'])
+        super().__init__(
+            split=split,
+            check_frames=check_frames,
+            data_root=data_root,
+            data_prefix={'img_path': 'frames'},
+            **kwargs,
+        )
 
     def load_data_list(self) -> list[dict]:
         """Items of the split, as the class describes them."""
         root = Path(self.data_root)
         listing, key = _LISTINGS[self.split]
-        self._check_layout(root, listing)
+        check_layout(
+            self.data_root,
+            ['annotations', listing, *([] if self.split == 'train' else ['query_info.txt'])],
+            frames='frames' if self.check_frames else None,
+            layout=LAYOUT,
+        )
         frames = read_frame_list(root / listing, key)
         if self.check_frames:
-            self._check_frames(root / 'frames', frames, listing)
-
-        person_ids, instances = self._load_persons(root / 'annotations', frames)
+            check_frame_files(
+                root / 'frames', [f'{frame}.jpg' for frame in frames], listing=listing
+            )
+        instances = self._load_persons(root / 'annotations', frames)
         items: list[dict] = [
             {
                 'img_path': os.path.join(self.data_prefix['img_path'], f'{frame}.jpg'),
                 'img_id': img_id,
                 'img_name': f'{frame}.jpg',
                 'camera_id': camera_of(frame),
+                'sequence_id': -1,
                 'instances': persons,
             }
             for img_id, (frame, persons) in enumerate(zip(frames, instances, strict=True))
@@ -127,86 +123,14 @@ class PRWDataset(BaseDetDataset):
         queries: list[dict] = []
         if self.split != 'train':
             queries = self._load_queries(root / 'query_info.txt', frames, listing)
-            person_ids = person_ids | {query['pid'] for query in queries}
+        persons = [person for item in items for person in item['instances']]
+        self._metainfo['person_ids'] = relabel([*queries, *persons], unknown=UNKNOWN_ID)
+        return split_items(self.split, items, queries)
 
-        self._metainfo['person_ids'] = sorted(person_ids)
-        pids = {person_id: pid for pid, person_id in enumerate(self._metainfo['person_ids'])}
-        pids[UNKNOWN_ID] = -1
-        for entry in (*queries, *(person for item in items for person in item['instances'])):
-            entry['pid'] = pids[entry['pid']]
-
-        if self.split == 'gallery':
-            for item in items:
-                item['queries'] = []
-            for query in queries:
-                items[query.pop('img_id')]['queries'].append(query)
-        elif self.split == 'query':
-            items = [
-                {
-                    **items[query['img_id']],
-                    'query_id': query['query_id'],
-                    'instances': [_instance(query['bbox'], query['pid'])],
-                }
-                for query in queries
-            ]
-        return items
-
-    def filter_data(self) -> list[dict]:
-        """Items that ``filter_cfg`` leaves; all of them in ``test_mode``."""
-        if self.test_mode or not self.filter_cfg:
-            return self.data_list
-        items = self.data_list
-        if self.filter_cfg.get('filter_empty_gt', False):
-            items = [item for item in items if item['instances']]
-        min_size = self.filter_cfg.get('min_size', 0)
-        if min_size > 0:
-            for item in items:
-                # Reads the header alone: PRW's annotations do not say how large a frame is.
-                with Image.open(item['img_path']) as image:
-                    item['width'], item['height'] = image.size
-            items = [item for item in items if min(item['width'], item['height']) >= min_size]
-        return items
-
-    def _check_layout(self, root: Path, listing: str) -> None:
-        needed = ['annotations', listing]
-        if self.split != 'train':
-            needed.append('query_info.txt')
-        if self.check_frames:
-            needed.append('frames')
-        if not root.is_dir():
-            raise FileNotFoundError(f'data_root={self.data_root!r} is not a folder. {LAYOUT}')
-        missing = [name for name in needed if not (root / name).exists()]
-        if missing:
-            hint = ''
-            if missing == ['frames']:
-                hint = 'To use the annotations alone, set check_frames=False. '
-            raise FileNotFoundError(
-                f'data_root={self.data_root!r} has no {", ".join(missing)}. {hint}{LAYOUT}'
-            )
-
-    @staticmethod
-    def _check_frames(folder: Path, frames: list[str], listing: str) -> None:
-        wanted = {f'{frame}.jpg' for frame in frames}
-        with os.scandir(folder) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name in wanted}
-        missing = [f'{frame}.jpg' for frame in frames if f'{frame}.jpg' not in sizes]
-        if missing:
-            raise FileNotFoundError(
-                f'{folder}: {len(missing)} of {len(frames)} frames that {listing} lists are '
-                f'missing: {examples(missing)}'
-            )
-        # What an interrupted copy leaves. OpenCV would fail on it without naming the file.
-        empty = [f'{frame}.jpg' for frame in frames if sizes[f'{frame}.jpg'] == 0]
-        if empty:
-            raise ValueError(
-                f'{folder}: {len(empty)} of {len(frames)} frames are empty: {examples(empty)}'
-            )
-
-    def _load_persons(self, folder: Path, frames: list[str]) -> tuple[set[int], list[list[dict]]]:
-        """Identities that occur, and the instances of each frame (``pid`` still original)."""
+    def _load_persons(self, folder: Path, frames: list[str]) -> list[list[dict]]:
+        """The instances of each frame (``pid`` still original)."""
         rows = load_person_rows(folder, frames)
         boxes = annotation_boxes(np.concatenate(rows)[:, 1:], truncate=self.truncate_boxes)
-        person_ids: set[int] = set()
         without_area = []
         instances: list[list[dict]] = []
         ends = np.cumsum([len(frame_rows) for frame_rows in rows])
@@ -215,13 +139,10 @@ class PRWDataset(BaseDetDataset):
             persons = []
             per_row = zip(frame_rows.tolist(), frame_boxes.tolist(), strict=True)
             for number, (row, box) in enumerate(per_row, start=1):
-                if not _has_area(box):
+                if has_area(box):
+                    persons.append(person_instance(box, int(row[0])))
+                else:
                     without_area.append(f'{frame}.jpg.mat row {number} (id, x, y, w, h = {row})')
-                    continue
-                person_id = int(row[0])
-                if person_id != UNKNOWN_ID:
-                    person_ids.add(person_id)
-                persons.append(_instance(box, person_id))
             instances.append(persons)
         if without_area:
             message = f'{folder}: {len(without_area)} boxes without area'
@@ -234,7 +155,7 @@ class PRWDataset(BaseDetDataset):
                 logger='current',
                 level=logging.WARNING,
             )
-        return person_ids, instances
+        return instances
 
     def _load_queries(self, path: Path, frames: list[str], listing: str) -> list[dict]:
         """Queries with ``bbox``, ``pid`` (still original), ``query_id`` and ``img_id``."""
@@ -248,7 +169,7 @@ class PRWDataset(BaseDetDataset):
                     f'{path}:{query.line}: the frame {query.frame} of query {query.person_id} is '
                     f'not in the gallery: {listing} does not list it'
                 )
-            if not _has_area(box):
+            if not has_area(box):
                 raise ValueError(
                     f'{path}:{query.line}: the box of query {query.person_id} on {query.frame} '
                     f'has no area (x, y, w, h = {query.xywh})'
@@ -262,11 +183,3 @@ class PRWDataset(BaseDetDataset):
                 }
             )
         return queries
-
-
-def _has_area(box: list[float]) -> bool:
-    return box[2] > box[0] and box[3] > box[1]
-
-
-def _instance(box: list[float], pid: int) -> dict:
-    return {'bbox': box, 'bbox_label': 0, 'ignore_flag': 0, 'pid': pid}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
+
+from .mat_files import read_mat, read_variable
 
 UNKNOWN_ID = -2
 """What PRW writes for a person without identity."""
@@ -34,22 +35,6 @@ class PRWQuery:
     line: int
 
 
-def read_mat(path: Path) -> dict[str, np.ndarray]:
-    """Variables of a .mat file, without the format's own entries.
-
-    Raises:
-        ValueError: it is empty, truncated or no .mat file; the message names it.
-    """
-    if path.stat().st_size == 0:
-        raise ValueError(f'{path}: the file is empty')
-    try:
-        content = loadmat(path)
-    except Exception as error:  # a damaged file takes SciPy's reader anywhere
-        reason = f'{type(error).__name__}: {error}'
-        raise ValueError(f'{path}: not a readable .mat file, or truncated ({reason})') from error
-    return {key: value for key, value in content.items() if not key.startswith('__')}
-
-
 def read_frame_list(path: Path, key: str) -> list[str]:
     """Frames that the variable ``key`` of a frame listing names, in its order.
 
@@ -57,11 +42,8 @@ def read_frame_list(path: Path, key: str) -> list[str]:
         ValueError: it is unreadable, lacks ``key``, lists nothing, or an entry is no frame name
             or occurs twice; the message names file and entry.
     """
-    content = read_mat(path)
-    if key not in content:
-        raise ValueError(f'{path}: no variable {key!r} in it, only {sorted(content)}')
     frames = []
-    for number, entry in enumerate(content[key].ravel(), start=1):
+    for number, entry in enumerate(read_variable(path, key).ravel(), start=1):
         # A cell array of strings has a one-element array in each cell.
         text = [str(part).strip() for part in np.ravel(entry)]
         if len(text) != 1 or not _CAMERA.match(text[0]):

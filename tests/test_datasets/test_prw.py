@@ -11,7 +11,8 @@ from prw_folder import GALLERY, TRAIN, write_rows
 from scipy.io import savemat
 
 from mmps.datasets import PRWDataset, prw_cache
-from mmps.datasets.prw_files import read_mat
+from mmps.datasets.mat_files import read_mat
+from mmps.datasets.messages import examples
 
 
 def load(root: Path, split: str, **kwargs) -> PRWDataset:
@@ -34,7 +35,7 @@ def warnings_logged(monkeypatch: pytest.MonkeyPatch) -> list:
         logged.append((level, message))
 
     monkeypatch.setattr('mmps.datasets.prw.print_log', collect)
-    monkeypatch.setattr('mmps.datasets.prw_cache.print_log', collect)
+    monkeypatch.setattr('mmps.datasets.array_cache.print_log', collect)
     return logged
 
 
@@ -248,7 +249,7 @@ def test_all_damaged_files_in_one_error(prw_root):
     with pytest.raises(ValueError, match='3 of 3 annotation files') as caught:
         load(prw_root, 'train')
     assert all(frame in str(caught.value) for frame in TRAIN)
-    assert prw_cache.examples(['a', 'b', 'c', 'd', 'e']) == 'a; b; c; and 2 more'
+    assert examples(['a', 'b', 'c', 'd', 'e']) == 'a; b; c; and 2 more'
 
 
 @pytest.mark.parametrize(

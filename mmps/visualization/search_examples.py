@@ -52,22 +52,22 @@ def make_examples(
     predictions: Predictions,
     search: SearchResult,
     *,
-    count: int,
+    queries: NDArray[np.int64],
     topk: int,
     data_root: str | Path | None = None,
 ) -> list[SearchExample]:
-    """Gather what there is to see of a search: queries from its best to its worst.
+    """Gather what there is to see of a few queries and their results.
 
     Args:
         predictions: What was searched.
         search: Its results, of :func:`mmps.evaluation.search_predictions`.
-        count: How many queries to take; see :func:`spread_queries`.
+        queries: Which queries to take, for example of :func:`spread_queries`.
         topk: How many results of each to take; fewer where the search kept or found fewer.
         data_root: Folder of the data set, if it has moved since; see
             :func:`~mmps.visualization.scenes.find_scene`.
 
     Returns:
-        The examples, best first.
+        The examples, in the order of ``queries``.
 
     Raises:
         FileNotFoundError: A scene image is missing; the message names it.
@@ -98,4 +98,4 @@ def make_examples(
             results=tuple(results),
         )
 
-    return [example(query) for query in spread_queries(search.ap, count)]
+    return [example(query) for query in queries]

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote
 
 import mmcv
 
-from .page_style import STYLE
+from .page_parts import link, picture, write_page
 from .person_search_visualizer import PersonSearchVisualizer, RankedResult
 from .scenes import Image
 from .search_examples import SearchExample
@@ -30,6 +29,7 @@ def write_search_page(
     title: str,
     facts: Mapping[str, str],
     metrics: Mapping[str, Metrics],
+    selection: str,
     log: TrainingLog | None = None,
 ) -> Path:
     """Write the page and its pictures, over those of an earlier page in the same folder.
@@ -42,6 +42,7 @@ def write_search_page(
         facts: What was evaluated: name -> value (data set, model ...).
         metrics: Column of the table -> name of a metric -> its value. The first column is the
             model whose searches are shown, and names the rows.
+        selection: How the searches were chosen and ordered: a clause that follows "12 queries, ".
         log: Scalars of the training run; without it the page has no curves.
 
     Returns:
@@ -58,22 +59,11 @@ def write_search_page(
         _search(number, example, visualizer, images)
         for number, example in enumerate(examples, start=1)
     ]
-    page = Path(folder, 'index.html')
-    page.write_text(
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n'
-        f'<header>\n<h1>{escape(title)}</h1>\n{_facts(facts)}\n</header>\n'
-        f'<main>\n<h2>Metrics</h2>\n{_table(metrics)}\n{_curves(curves)}'
-        f'<h2>Searches</h2>\n{_key(examples)}\n{"".join(searches)}</main>\n</body>\n</html>\n',
-        encoding='utf-8',
+    body = (
+        f'<h2>Metrics</h2>\n{_table(metrics)}\n{_curves(curves)}'
+        f'<h2>Searches</h2>\n{_key(examples, selection)}\n{"".join(searches)}'
     )
-    return page
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    parts = [f'{escape(name)}: {escape(value)}' for name, value in facts.items()]
-    return f'<p class="soft">{" &middot; ".join(parts)}</p>'
+    return write_page(folder, title=title, facts=facts, body=body)
 
 
 def _table(metrics: Mapping[str, Metrics]) -> str:
@@ -111,18 +101,17 @@ def _curves(curves: Mapping[str, Path]) -> str:
         return ''
     figures = ''.join(
         f'<figure class="card"><figcaption>{escape(title)}</figcaption>'
-        f'{_img(path, f"Curve of the training run: {title.lower()}")}</figure>\n'
+        f'{picture(path, f"Curve of the training run: {title.lower()}")}</figure>\n'
         for title, path in curves.items()
     )
     return f'<h2>Training</h2>\n<div class="curves">\n{figures}</div>\n'
 
 
-def _key(examples: Sequence[SearchExample]) -> str:
+def _key(examples: Sequence[SearchExample], selection: str) -> str:
     if not examples:
         return '<p>This data set has no queries.</p>'
     return (
-        f'<p>{len(examples)} queries, equally spaced over all queries sorted by average precision '
-        '(AP): the best search comes first, the worst last. The number beside a result is its '
+        f'<p>{len(examples)} queries, {escape(selection)}. The number beside a result is its '
         'similarity to the query.</p>\n'
         '<ul class="key"><li><i class="query"></i>person looked for</li>'
         '<li><i class="right"></i>right result</li><li><i class="wrong"></i>wrong result</li>'
@@ -155,8 +144,8 @@ def _search(
         f'in {example.num_true} gallery scenes</span></h3>\n'
         f'<div class="row" style="--columns: {len(example.results) + 1}">\n'
         '<figure class="is-query">'
-        f'{_img(tile, f"Query {number}: person {example.pid}")}'
-        f'<a href="{_link(scene)}">{_img(scene, f"The whole scene of query {number}")}</a>'
+        f'{picture(tile, f"Query {number}: person {example.pid}")}'
+        f'<a href="{link(scene)}">{picture(scene, f"The whole scene of query {number}")}</a>'
         f'<figcaption><b>Query</b><small>{escape(example.image.name)}</small></figcaption>'
         f'</figure>\n{results}</div>\n</section>\n'
     )
@@ -167,7 +156,7 @@ def _result(rank: int, result: RankedResult, tile: Path) -> str:
     name = Path(str(result.image)).name
     present = '' if len(result.gt_bboxes) else '<small>not in this scene</small>'
     return (
-        f'<figure class="is-{kind}">{_img(tile, f"Result {rank}, {kind}, in {name}")}'
+        f'<figure class="is-{kind}">{picture(tile, f"Result {rank}, {kind}, in {name}")}'
         f'<figcaption>{rank}: <b>{result.similarity:.3f} {mark}</b>'
         f'<small>{escape(name)}</small>{present}</figcaption></figure>\n'
     )
@@ -176,11 +165,3 @@ def _result(rank: int, result: RankedResult, tile: Path) -> str:
 def _save(image: Image, path: Path) -> Path:
     mmcv.imwrite(image[..., ::-1], str(path))
     return path
-
-
-def _img(path: Path, alt: str) -> str:
-    return f'<img src="{_link(path)}" alt="{escape(alt)}" loading="lazy">'
-
-
-def _link(path: Path) -> str:
-    return quote(f'{path.parent.name}/{path.name}')

@@ -6,18 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
-from matplotlib.figure import Figure
-
-Curve: TypeAlias = tuple[list[float], list[float]]
-"""Steps and values."""
+from .figures import Curve, draw_lines
 
 # Written beside the losses and metrics: when and how fast, not how well.
 _BOOKKEEPING = {'epoch', 'iter', 'step', 'time', 'data_time', 'memory'}
-# Reads on a light and on a dark page: the pictures are transparent.
-_INK = '#8a8f98'
-_COLORS = ('#2f7fd1', '#e07b39', '#2ca05a', '#c94f6d', '#8a63c9', '#b08d2e', '#2a9d9d', '#7b8794')
 
 
 @dataclass(frozen=True)
@@ -109,31 +102,5 @@ def draw_curves(log: TrainingLog, folder: str | Path) -> dict[str, Path]:
     for title, stem, curves, unit in pictures:
         if curves:
             drawn[title] = Path(folder, f'{stem}.png')
-            _draw(curves, drawn[title], unit=unit)
+            draw_lines(curves, drawn[title], xlabel=unit)
     return drawn
-
-
-def _draw(curves: Mapping[str, Curve], path: Path, *, unit: str) -> None:
-    figure = Figure(figsize=(5.2, 3.0), dpi=200, layout='constrained')
-    axes = figure.add_subplot()
-    for index, (name, (steps, values)) in enumerate(curves.items()):
-        # Few points are hard to see as a line, and a single one cannot be.
-        marker = 'o' if len(steps) < 40 else None
-        axes.plot(
-            steps,
-            values,
-            label=name,
-            color=_COLORS[index % len(_COLORS)],
-            linestyle=('-', '--', ':')[index // len(_COLORS) % 3],
-            marker=marker,
-            markersize=3,
-            linewidth=1.5,
-        )
-    axes.set_xlabel(unit, color=_INK)
-    axes.tick_params(colors=_INK, labelsize=9)
-    axes.grid(visible=True, color=_INK, alpha=0.25, linewidth=0.6)
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.spines[['left', 'bottom']].set_color(_INK)
-    if len(curves) > 1:
-        axes.legend(fontsize=8, labelcolor=_INK, frameon=False, ncols=2 if len(curves) > 4 else 1)
-    figure.savefig(path, transparent=True)

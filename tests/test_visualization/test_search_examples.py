@@ -22,7 +22,7 @@ def test_equal_precisions_keep_their_order() -> None:
 
 def test_make_examples(predictions: Predictions, scenes: list[Path]) -> None:
     search = search_predictions(predictions, num_ranked=3)
-    best, worst = make_examples(predictions, search, count=2, topk=3)
+    best, worst = make_examples(predictions, search, queries=spread_queries(search.ap, 2), topk=3)
     assert best.average_precision == 1
     assert worst.average_precision < 1
     assert (best.pid, best.image, best.num_true) == (0, scenes[0], 2)
@@ -40,9 +40,10 @@ def test_make_examples(predictions: Predictions, scenes: list[Path]) -> None:
 
 def test_topk_and_short_rankings(predictions: Predictions) -> None:
     search = search_predictions(predictions, num_ranked=10)
-    assert len(make_examples(predictions, search, count=1, topk=2)[0].results) == 2
+    one = np.array([0])
+    assert len(make_examples(predictions, search, queries=one, topk=2)[0].results) == 2
     # Four detections are in the gallery of every query.
-    assert len(make_examples(predictions, search, count=1, topk=10)[0].results) == 4
+    assert len(make_examples(predictions, search, queries=one, topk=10)[0].results) == 4
 
 
 def test_moved_data(predictions: Predictions, tmp_path: Path) -> None:
@@ -50,6 +51,8 @@ def test_moved_data(predictions: Predictions, tmp_path: Path) -> None:
     (tmp_path / 'frames').rename(moved)
     search = search_predictions(predictions)
     with pytest.raises(FileNotFoundError, match=r'c\ds1_00000\d\.png is missing'):
-        make_examples(predictions, search, count=1, topk=1)
-    (example,) = make_examples(predictions, search, count=1, topk=1, data_root=moved)
+        make_examples(predictions, search, queries=np.array([0]), topk=1)
+    (example,) = make_examples(
+        predictions, search, queries=np.array([0]), topk=1, data_root=moved
+    )
     assert example.image == moved / 'c1s1_000001.png'

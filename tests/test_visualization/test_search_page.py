@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mmcv
+import numpy as np
 import pytest
 
 from mmps.evaluation import Predictions, search_predictions
@@ -35,11 +36,12 @@ def write(
             'trained': {'det/AP': 0.9, 'search/mAP': 0.625},
             'untrained': {'det/AP': 0.01},
         },
+        'selection': 'chosen <by hand>',
         'log': TrainingLog({'loss': CURVE, 'lr': CURVE}, {'search/mAP': CURVE}, by_epoch=True),
     }
     page = write_search_page(
         folder,
-        make_examples(predictions, search, count=2, topk=3),
+        make_examples(predictions, search, queries=np.array([1, 0]), topk=3),
         visualizer,
         **{**arguments, **changes},
     )
@@ -59,7 +61,8 @@ def test_page_has_all_parts(
     assert html.count('class="is-wrong"') == 3
     assert html.count('not in this scene') == 1
     assert 'in 2 gallery scenes' in html
-    assert 'equally spaced over all queries' in html
+    assert '2 queries, chosen &lt;by hand&gt;.' in html
+    assert re.findall(r'<span>person (\d)', html) == ['1', '0'], 'in the order of the queries'
 
 
 def test_every_link_is_relative_and_leads_to_a_picture(
@@ -97,7 +100,13 @@ def test_page_without_log_or_queries(
     tmp_path: Path, predictions: Predictions, visualizer: PersonSearchVisualizer
 ) -> None:
     page = write_search_page(
-        tmp_path, [], visualizer, title='t', facts={}, metrics={'m': {'det/AP': 0.5}}
+        tmp_path,
+        [],
+        visualizer,
+        title='t',
+        facts={},
+        metrics={'m': {'det/AP': 0.5}},
+        selection='best first',
     )
     html = page.read_text()
     assert 'no queries' in html
@@ -147,6 +156,7 @@ def test_tool(
     html = (out / 'index.html').read_text()
     assert re.findall(r'<th scope="col">(\w+)</th>', html) == ['trained', 'untrained']
     assert 'my_config' in html
+    assert 'equally spaced over all queries' in html
     assert re.findall(r'</span> (top\d+)</th>', html) == ['top1', 'top3']
     assert 'Total loss' in html
     assert mmcv.imread(str(out / 'images/query_01_result_2.jpg')).shape == (120, 90, 3)

@@ -21,6 +21,7 @@ from mmps.visualization import (
     PersonSearchVisualizer,
     make_examples,
     read_scalars,
+    spread_queries,
     write_search_page,
 )
 
@@ -99,7 +100,11 @@ def make_page(args: argparse.Namespace) -> Path:
     return write_search_page(
         args.out,
         make_examples(
-            predictions, search, count=args.queries, topk=args.topk, data_root=args.data_root
+            predictions,
+            search,
+            queries=spread_queries(search.ap, args.queries),
+            topk=args.topk,
+            data_root=args.data_root,
         ),
         visualizer,
         title=args.title,
@@ -107,6 +112,8 @@ def make_page(args: argparse.Namespace) -> Path:
         metrics={
             name: evaluate_predictions(column, **settings) for name, column in columns.items()
         },
+        selection='equally spaced over all queries sorted by average precision (AP): the best '
+        'search comes first, the worst last',
         log=read_scalars(args.log) if args.log else None,
     )
 

@@ -10,7 +10,7 @@ from mmengine.visualization import Visualizer
 
 from mmps.evaluation import PersonSearchMetric, search_predictions
 from mmps.registry import HOOKS
-from mmps.visualization import PersonSearchVisualizer, make_examples
+from mmps.visualization import PersonSearchVisualizer, make_examples, spread_queries
 
 
 @HOOKS.register_module()
@@ -55,7 +55,8 @@ class SearchVisualizationHook(Hook):
             )
         settings = {key: metric.settings[key] for key in ('score_thr', 'iou_thr', 'cws')}
         search = search_predictions(metric.predictions, num_ranked=self.topk, **settings)
-        examples = make_examples(metric.predictions, search, count=self.num_queries, topk=self.topk)
+        queries = spread_queries(search.ap, self.num_queries)
+        examples = make_examples(metric.predictions, search, queries=queries, topk=self.topk)
         for number, example in enumerate(examples, start=1):
             visualizer.add_search(
                 f'{name}_{number}',

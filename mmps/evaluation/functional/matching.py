@@ -1,4 +1,8 @@
-"""Which detections count as finding which person."""
+"""Which detections count as finding which person.
+
+A *pair* is a target and a detection that overlaps it enough. Shape shorthand: T targets, N
+detections, I images, P pairs.
+"""
 
 import numpy as np
 
@@ -48,8 +52,8 @@ def overlapping_detections(
     *,
     det_starts: np.ndarray,
     det_bboxes: np.ndarray,
-    iou_thr: float = 0.5,
-) -> tuple[np.ndarray, np.ndarray]:
+    thresholds: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For every target, the detections of its image that overlap it enough to find it.
 
     Args:
@@ -57,20 +61,62 @@ def overlapping_detections(
         target_bboxes: (T, 4).
         det_starts: detections of image i are ``det_starts[i]:det_starts[i + 1]``, (I + 1,).
         det_bboxes: (N, 4), ordered by image.
-        iou_thr: see :func:`target_iou_threshold`.
+        thresholds: IoU from which a detection finds each target, (T,).
 
     Returns:
-        Row pointers (T + 1,) and detections, ascending within a target: a CSR structure.
+        Row pointers (T + 1,), detections (P,), ascending within a target, and their IoUs (P,)
+        float64: a CSR structure of pairs.
     """
-    thresholds = target_iou_threshold(target_bboxes, iou_thr=iou_thr)
     counts = np.zeros(len(target_image), np.int64)
-    found = []
+    found, ious = [np.zeros(0, np.int64)], [np.zeros(0)]
     for begin in range(0, len(target_image), _CHUNK):
         image = target_image[begin : begin + _CHUNK]
         num = det_starts[image + 1] - det_starts[image]
         det = expand_ranges(det_starts[image], num)
-        target = np.repeat(np.arange(begin, begin + len(image)), num)
-        hit = paired_iou(det_bboxes[det], target_bboxes[target]) >= thresholds[target]
-        counts += np.bincount(target[hit], minlength=len(counts))
+        target = np.repeat(np.arange(len(image)), num)
+        iou = paired_iou(det_bboxes[det], target_bboxes[begin + target])
+        hit = iou >= thresholds[begin + target]
+        counts[begin : begin + len(image)] = np.bincount(target[hit], minlength=len(image))
         found.append(det[hit])
-    return indptr_from_counts(counts), np.concatenate([np.zeros(0, np.int64), *found])
+        ious.append(iou[hit])
+    return indptr_from_counts(counts), np.concatenate(found), np.concatenate(ious)
+
+
+def most_similar(target: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+    """The most similar detection of every target, by itself: how published figures match.
+
+    Args:
+        target: the target of each pair, ascending, (P,).
+        similarity: of the detection of each pair with the query, (P,).
+
+    Returns:
+        One pair for each target that has any, ascending; of equally similar ones the last.
+    """
+    order = np.lexsort((similarity, target))  # stable
+    return order[np.diff(target[order], append=-1) != 0]
+
+
+def one_to_one(
+    target: np.ndarray, similarity: np.ndarray, *, det: np.ndarray, iou: np.ndarray
+) -> np.ndarray:
+    """COCO's greedy matching: by falling similarity, a detection takes the best target left.
+
+    Args:
+        target: the target of each pair, (P,).
+        similarity: of the detection of each pair with the query, (P,).
+        det: the detection of each pair, (P,); of equally similar ones the lower number comes first.
+        iou: of each pair, (P,); of equal ones the higher target is better, as in pycocotools.
+
+    Returns:
+        Pairs, ascending, in which every target and every detection occurs at most once.
+    """
+    order = np.lexsort((-target, -iou, det, -similarity))
+    taken_dets: set[int] = set()
+    taken_targets: set[int] = set()
+    pairs = []
+    for pair, d, t in zip(*(x.tolist() for x in (order, det[order], target[order])), strict=True):
+        if d not in taken_dets and t not in taken_targets:
+            taken_dets.add(d)
+            taken_targets.add(t)
+            pairs.append(pair)
+    return np.sort(np.array(pairs, np.int64))

@@ -1,9 +1,11 @@
 """A search protocol as data: which images count for a query, and where its target is in them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from .checks import check_indices, check_integers, check_numbers
 from .ranges import expand_ranges, indptr_from_counts
 
 
@@ -13,9 +15,10 @@ class Protocol:
 
     Shape shorthand: I images, Q queries, T boxes of persons that are somebody's target.
 
-    The gallery of a query is either all images or an explicit list of them, less the query's own
-    image and less the images of its own group (camera), where given. Memory is linear in
-    I + Q + T and the lengths of the two lists.
+    The gallery of a query is all images in their order, or an explicit list of images in the
+    order of that list, less the query's own image and less the images of its own group (camera),
+    where given. The order matters for equal similarities alone. Memory is linear in I + Q + T and
+    the lengths of the two lists.
 
     Args:
         num_images: I.
@@ -32,7 +35,12 @@ class Protocol:
         gallery_indptr: the images of query q are
             ``gallery_images[gallery_indptr[q]:gallery_indptr[q + 1]]``, (Q + 1,) int64; None if
             all images count.
-        gallery_images: (L,) int64, ascending and without repetition within a query.
+        gallery_images: (L,) int64, in the order of the protocol's file, without repetition within
+            a query.
+        full_set: all images count, and the listed ones are those that SeqNet's code takes a
+            second time, at the end; see :mod:`mmps.evaluation.functional.ranking`.
+        queries: which of the queries given to a search this protocol searches with, (Q,) int64;
+            None: all of them.
 
     Raises:
         ValueError: if the arrays do not fit each other; the message names the array.
@@ -48,40 +56,46 @@ class Protocol:
     image_group: np.ndarray | None = None
     gallery_indptr: np.ndarray | None = None
     gallery_images: np.ndarray | None = None
+    full_set: bool = False
+    queries: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        _check_range('target_image', self.target_image, 0, self.num_images)
-        _check_range('own_image', self.own_image, -1, self.num_images)
-        if self.target_bboxes.shape != (len(self.target_image), 4):
-            raise ValueError(
-                f'target_bboxes has shape {self.target_bboxes.shape}, '
-                f'expected ({len(self.target_image)}, 4)'
-            )
+        check_indices('target_image', self.target_image, high=self.num_images)
+        check_indices('own_image', self.own_image, low=-1, high=self.num_images)
+        check_numbers('target_bboxes', self.target_bboxes, shape=(len(self.target_image), 4))
+        wrong = np.flatnonzero((self.target_bboxes[:, 2:] < self.target_bboxes[:, :2]).any(axis=1))
+        if len(wrong):
+            box = self.target_bboxes[wrong[0]].tolist()
+            raise ValueError(f'target_bboxes[{wrong[0]}] is {box}: x2 < x1 or y2 < y1')
         _check_csr('target', self.target_indptr, self.target_indices, self.num_queries)
-        _check_range('target_indices', self.target_indices, 0, len(self.target_image))
+        check_indices('target_indices', self.target_indices, high=len(self.target_image))
         if (self.query_group is None) != (self.image_group is None):
             raise ValueError('query_group and image_group go together: give both or neither')
-        for name, group, size in (
-            ('query_group', self.query_group, self.num_queries),
-            ('image_group', self.image_group, self.num_images),
-        ):
-            if group is not None and group.shape != (size,):
-                raise ValueError(f'{name} has shape {group.shape}, expected ({size},)')
+        if self.query_group is not None and self.image_group is not None:
+            check_integers('query_group', self.query_group, size=self.num_queries)
+            check_integers('image_group', self.image_group, size=self.num_images)
         if (self.gallery_indptr is None) != (self.gallery_images is None):
             raise ValueError('gallery_indptr and gallery_images go together: give both or neither')
         if self.gallery_indptr is not None and self.gallery_images is not None:
             _check_csr('gallery', self.gallery_indptr, self.gallery_images, self.num_queries)
-            _check_range('gallery_images', self.gallery_images, 0, self.num_images)
-            if (np.diff(self._gallery_keys()) <= 0).any():
-                raise ValueError('gallery_images must be ascending, without repetition, per query')
+            check_indices('gallery_images', self.gallery_images, high=self.num_images)
+            keys = self._sorted_list[0]
+            repeated = keys[1:][np.diff(keys) == 0]
+            if len(repeated):
+                query, image = divmod(int(repeated[0]), self.num_images)
+                raise ValueError(f'gallery_images names image {image} twice for query {query}')
+        elif self.full_set:
+            raise ValueError('full_set needs gallery_indptr: without lists all images count')
+        if self.queries is not None:
+            check_integers('queries', self.queries, size=self.num_queries)
 
     @property
     def num_queries(self) -> int:
         """Number of queries Q."""
         return len(self.own_image)
 
-    def in_gallery(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """Whether ``image[i]`` counts for ``query[i]``.
+    def excluded(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Whether ``image[i]`` is the own image of ``query[i]`` or of its group.
 
         Args:
             query: (P,) int64.
@@ -90,25 +104,38 @@ class Protocol:
         Returns:
             (P,) bool.
         """
-        counts = self.own_image[query] != image
+        excluded = self.own_image[query] == image
         if self.query_group is not None and self.image_group is not None:
-            counts &= self.query_group[query] != self.image_group[image]
-        if self.gallery_indptr is not None:
-            listed = self._gallery_keys()
-            wanted = query * self.num_images + image
-            place = np.minimum(np.searchsorted(listed, wanted), max(len(listed) - 1, 0))
-            counts &= listed[place] == wanted if len(listed) else False
-        return counts
+            excluded |= self.query_group[query] == self.image_group[image]
+        return excluded
 
-    def listed_gallery(self, query: int) -> np.ndarray | None:
-        """The images that count for a query, ascending; None if they are not given as a list."""
-        if self.gallery_indptr is None or self.gallery_images is None:
-            return None
-        images = self.gallery_images[self.gallery_indptr[query] : self.gallery_indptr[query + 1]]
-        keep = images != self.own_image[query]
-        if self.query_group is not None and self.image_group is not None:
-            keep &= self.image_group[images] != self.query_group[query]
-        return images[keep]
+    def list_position(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """The place in ``gallery_images`` at which ``image[i]`` is listed for ``query[i]``.
+
+        Args:
+            query: (P,) int64.
+            image: (P,) int64.
+
+        Returns:
+            (P,) int64, -1 where it is not listed.
+        """
+        keys, positions = self._sorted_list
+        wanted = query * self.num_images + image
+        place = np.searchsorted(keys, wanted)
+        listed = np.flatnonzero(place < len(keys))
+        listed = listed[keys[place[listed]] == wanted[listed]]
+        position = np.full(len(wanted), -1)
+        position[listed] = positions[place[listed]]
+        return position
+
+    def gallery_of(self, query: int) -> np.ndarray:
+        """The images that count for one query, each once, in the order of its gallery; int64."""
+        if self.gallery_indptr is None or self.gallery_images is None or self.full_set:
+            images = np.arange(self.num_images)
+        else:
+            begin, end = self.gallery_indptr[query], self.gallery_indptr[query + 1]
+            images = self.gallery_images[begin:end]
+        return images[~self.excluded(np.full(len(images), query), images)]
 
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
         """All pairs of a query and a target that lies in its gallery.
@@ -117,14 +144,21 @@ class Protocol:
             query (P,) ascending, and index into the target boxes (P,).
         """
         query = np.repeat(np.arange(self.num_queries), np.diff(self.target_indptr))
-        keep = self.in_gallery(query, self.target_image[self.target_indices])
+        image = self.target_image[self.target_indices]
+        keep = ~self.excluded(query, image)
+        if self.gallery_images is not None and not self.full_set:
+            keep &= self.list_position(query, image) >= 0
         return query[keep], self.target_indices[keep]
 
-    def _gallery_keys(self) -> np.ndarray:
+    @cached_property
+    def _sorted_list(self) -> tuple[np.ndarray, np.ndarray]:
+        """One number for each listed pair of query and image, sorted, and where each stands."""
         assert self.gallery_indptr is not None
         assert self.gallery_images is not None
         query = np.repeat(np.arange(self.num_queries), np.diff(self.gallery_indptr))
-        return query * self.num_images + self.gallery_images
+        keys = query * self.num_images + self.gallery_images
+        order = np.argsort(keys)
+        return keys[order], order
 
 
 def identity_protocol(
@@ -148,7 +182,17 @@ def identity_protocol(
         num_images: I.
         image_group: images of the group of the query's own image (its camera, its sequence) do
             not count either, (I,) int64; None: they do.
+
+    Raises:
+        ValueError: if the arrays do not fit each other; the message names the array.
     """
+    check_indices('gt_image', gt_image, high=num_images)
+    check_numbers('gt_bboxes', gt_bboxes, shape=(len(gt_image), 4))
+    check_integers('gt_pids', gt_pids, size=len(gt_image))
+    check_indices('query_image', query_image, high=num_images)
+    check_integers('query_pids', query_pids, size=len(query_image))
+    if image_group is not None:
+        check_integers('image_group', image_group, size=num_images)
     labelled = np.flatnonzero(gt_pids >= 0)
     order = labelled[np.argsort(gt_pids[labelled], kind='stable')]
     sorted_pids = gt_pids[order]
@@ -166,21 +210,9 @@ def identity_protocol(
     )
 
 
-def _check_range(name: str, values: np.ndarray, low: int, high: int) -> None:
-    if values.ndim != 1 or values.dtype.kind != 'i':
-        raise ValueError(f'{name} must be a vector of integers, got {values.dtype} {values.shape}')
-    wrong = np.flatnonzero((values < low) | (values >= high))
-    if len(wrong):
-        raise ValueError(f'{name}[{wrong[0]}] is {values[wrong[0]]}, outside of {low}..{high - 1}')
-
-
 def _check_csr(name: str, indptr: np.ndarray, indices: np.ndarray, rows: int) -> None:
-    if (
-        indptr.shape != (rows + 1,)
-        or indptr[0] != 0
-        or indptr[-1] != len(indices)
-        or (np.diff(indptr) < 0).any()
-    ):
+    check_integers(f'{name}_indptr', indptr, size=rows + 1)
+    if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
         raise ValueError(
             f'{name}_indptr must have {rows + 1} ascending entries from 0 to {len(indices)}'
         )

@@ -1,25 +1,71 @@
-"""Search: rank the detections of a query's gallery, for any protocol.
+"""Search: rank the detections of every query's gallery and score the rankings, for any protocol.
 
-The matching of detections with targets is that of the evaluation code behind the published
-figures (psdb, then NAE and SeqNet): in each gallery image that holds the target, only the most
-similar of the detections that overlap it counts as correct; every other detection is wrong.
+Two ways to say which detections are right:
+
+=================  =====================================  =====================================
+..                 ``matching='published'``               ``matching='strict'``
+=================  =====================================  =====================================
+whose it is        the evaluation code behind the         the textbook's
+                   published figures (psdb, then NAE
+                   and SeqNet)
+what to find       every gallery image with the target;   every box of the target
+                   annotated twice in an image, its
+                   first box counts
+IoU asked for      ``min(iou_thr, wh / ((w + 10)          ``iou_thr``
+                   (h + 10)))``: small boxes are
+                   forgiven about 10 pixels
+what is right      in each image the most similar of the  COCO's greedy one-to-one matching in
+                   detections that overlap the target;    each image: by falling similarity, a
+                   of equally similar ones the last       detection takes the box left that it
+                                                          overlaps most; of equally similar ones
+                                                          the first comes first
+``full_set`` of a  the listed images count twice: with    each image counts once
+protocol           all others, where nothing is right,
+                   and again at the end, where targets
+                   are looked for; as SeqNet's code does
+                   with CUHK-SYSU's full set, NAE's not
+=================  =====================================  =====================================
+
+The rest is the same. AP is the sum of the precisions at the right detections, divided by how much
+there was to find (the reference calls it AP times recall); it is not interpolated as COCO's.
+Equally similar detections pass a threshold of AP together, as in scikit-learn's
+``average_precision_score``. In top-k they are ordered as by the reference's
+``argsort(...)[::-1]``, taken as stable: what comes later in the gallery is ranked first, except
+within an image that holds the target, where it is the other way round, because the reference has
+reversed that image's detections once already. A query with nothing to find or without a detection,
+for which the reference fails, counts as not found.
 
 Shape shorthand: N detections, Q queries, I images, D size of an embedding, K = len(topk),
 R ranks that are kept.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from .average_precision import count_at_least
-from .matching import overlapping_detections
+from .checks import check_indices, check_numbers
+from .gallery import Gallery, Rows
 from .protocol import Protocol
-from .ranges import expand_ranges
+from .targets import Targets
 
 _BLOCK_VALUES = 2**24  # similarities in memory at once: 64 MiB
 _MIN_BLOCK_QUERIES = 32  # fewer would make the matrix product wait for memory
+
+Matching = Literal['published', 'strict']
+
+Reranker = Callable[[int, np.ndarray, np.ndarray], None]
+"""Changes the similarities of a query before anything is matched and ranked.
+
+Called as ``rerank(query, det, similarities)``: the number of the query and those of the detections,
+``det`` (M,) int64, count as they were given to :func:`evaluate_search`; ``det`` is in the order of
+the gallery, the detections of an image side by side, and the same array for every query where no
+galleries are listed. ``similarities`` (M,) float32, to change
+in place, is -inf where a detection does not count, and may be set so. Where listed images count
+twice, only their second detections are handed over, as in SeqNet's code.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,8 +76,9 @@ class SearchResult:
         topk: the k of top-k, (K,).
         ap: average precision scaled by recall, (Q,) float64.
         hits: whether a correct detection is among the first k, (Q, K) bool.
-        num_targets: gallery images that hold the target, (Q,) int64.
-        num_found: of them, those with a detection that overlaps it, (Q,) int64.
+        num_targets: what there is to find: gallery images that hold the target, or its boxes
+            where matching is strict, (Q,) int64.
+        num_found: how many of them some detection finds, (Q,) int64.
         ranked_det: the most similar detections, best first, (Q, R) int64; indices into the
             detections as they were given, -1 where the gallery has fewer than R.
         ranked_similarity: (Q, R) float32, -inf where ``ranked_det`` is -1.
@@ -73,46 +120,56 @@ def evaluate_search(
     cws: bool = True,
     topk: Sequence[int] = (1, 5, 10),
     num_ranked: int = 10,
+    matching: Matching = 'published',
+    rerank: Reranker | None = None,
 ) -> SearchResult:
     """Rank the detections of every query's gallery and score the rankings.
 
-    Equal similarities: for AP they pass a threshold together (scikit-learn's
-    ``average_precision_score``); in top-k the order is that of the reference's
-    ``argsort(...)[::-1]``, taken as stable: what comes later in the gallery is ranked first,
-    except within an image that holds the target, where it is the other way round, because the
-    reference has reversed that image's detections once already.
+    Memory is linear in the detections: similarities are computed for a block of queries at a time.
 
     Args:
-        query_embeddings: (Q, D) float32.
-        det_embeddings: (N, D) float32, not weighted by the score.
+        query_embeddings: (Q, D) floating; where the protocol searches with some of the queries
+            only (:attr:`Protocol.queries`), all are given.
+        det_embeddings: (N, D) floating, not weighted by the score.
         det_image: (N,) int64 index of the image, in any order.
         det_bboxes: (N, 4) x1, y1, x2, y2, pixels of the original image.
-        det_scores: (N,).
+        det_scores: (N,) floating.
         protocol: galleries and targets of the Q queries.
         score_thr: detections of lower score are left out.
-        iou_thr: IoU from which a large target counts as found; see
-            :func:`~mmps.evaluation.functional.matching.target_iou_threshold`.
+        iou_thr: IoU from which a large target counts as found.
         cws: multiply similarities by the detection score (confidence-weighted similarity).
         topk: the k of top-k.
         num_ranked: how many ranks to keep for display; at least ``max(topk)`` are.
+        matching: which detections are right; see the head of this module.
+        rerank: changes the similarities of a query before matching; see :data:`Reranker`.
 
     Returns:
         AP, top-k and the first ranks of every query.
 
     Raises:
-        ValueError: if the arrays do not fit each other or the protocol.
+        ValueError: if an argument is wrong, an array holds NaN, or the arrays do not fit each
+            other or the protocol; the message names it.
     """
     topk = tuple(topk)
     if min(topk, default=0) < 1:
         raise ValueError(f'topk must be positive numbers, got {topk}')
+    if matching not in get_args(Matching):
+        raise ValueError(f"matching='{matching}' is not one of {', '.join(get_args(Matching))}")
     _check_arrays(query_embeddings, det_embeddings, det_image, det_bboxes, det_scores, protocol)
 
+    strict = matching == 'strict'
+    if strict and protocol.full_set:
+        protocol = replace(protocol, full_set=False, gallery_indptr=None, gallery_images=None)
     kept = np.flatnonzero(det_scores >= score_thr)
     kept = kept[np.argsort(det_image[kept], kind='stable')]
-    embeddings = det_embeddings[kept]
+    embeddings = det_embeddings[kept].astype(np.float32, copy=False)
     if cws:
-        embeddings = embeddings * det_scores[kept, None]
-    gallery = _Gallery(det_image[kept], protocol, det_bboxes=det_bboxes[kept], iou_thr=iou_thr)
+        embeddings *= det_scores[kept, None]
+    query_embeddings = query_embeddings.astype(np.float32, copy=False)
+    if protocol.queries is not None:
+        query_embeddings = query_embeddings[protocol.queries]
+    gallery = Gallery(protocol, det_image[kept])
+    targets = Targets(gallery, det_bboxes[kept], strict=strict, iou_thr=iou_thr)
 
     num_queries, num_ranks = protocol.num_queries, max(*topk, num_ranked)
     ap = np.zeros(num_queries)
@@ -121,36 +178,37 @@ def evaluate_search(
     similarity = np.full((num_queries, num_ranks), -np.inf, np.float32)
     correct = np.zeros((num_queries, num_ranks), bool)
 
-    # With listed galleries only the listed detections' similarities are computed, row by row.
-    listed = protocol.gallery_indptr is not None
-    block = max(_MIN_BLOCK_QUERIES, _BLOCK_VALUES // max(len(kept), 1))
-    for query in range(num_queries):
-        if listed:
-            members = gallery.listed_detections(query)
-            row = embeddings[members] @ query_embeddings[query]
-        else:
-            members = None
-            if query % block == 0:
-                similarities = query_embeddings[query : query + block] @ embeddings.T
-            row = similarities[query % block]
-            row[gallery.excluded_detections(query)] = -np.inf
-        found = gallery.matches(query, row, members)
-        values = row[found]
-        num_found[query] = len(found)
-        if len(found):
-            precision = count_at_least(values, values) / count_at_least(row, values)
-            ap[query] = precision.sum() / gallery.num_targets[query]
-        first = gallery.ranking(query, row, members, num_ranks)
-        ranks = slice(0, len(first))
-        ranked[query, ranks] = kept[first if members is None else members[first]]
-        similarity[query, ranks] = row[first]
-        correct[query, ranks] = np.isin(first, found)
-    hits = np.stack([correct[:, :k].any(axis=1) for k in topk], axis=1)
+    block = max(_MIN_BLOCK_QUERIES, _BLOCK_VALUES // max(gallery.width, 1))
+    memory = np.empty((min(block, num_queries), gallery.width), np.float32)
+    for begin in range(0, num_queries, block):
+        rows = gallery.rows(
+            range(begin, min(begin + block, num_queries)),
+            query_embeddings=query_embeddings,
+            det_embeddings=embeddings,
+            out=memory,
+        )
+        if rerank is not None:
+            _rerank(rerank, rows, kept, protocol.queries)
+        found_row, found_place = targets.found(rows)
+        found_starts = np.searchsorted(found_row, np.arange(len(rows.similarities) + 1))
+        for row, values in enumerate(rows.similarities):
+            query = begin + row
+            found = found_place[found_starts[row] : found_starts[row + 1]]
+            num_found[query] = len(found)
+            if len(found):
+                precision = count_at_least(values[found], values[found])
+                precision = precision / count_at_least(values, values[found])
+                ap[query] = precision.sum() / targets.counts[query]
+            first = _first_places(rows, row, gallery, targets.runs(query), num_ranks)
+            ranks = slice(0, len(first))
+            ranked[query, ranks] = kept[rows.detections(row, first)]
+            similarity[query, ranks] = values[first]
+            correct[query, ranks] = np.isin(first, found)
     return SearchResult(
         topk=topk,
         ap=ap,
-        hits=hits,
-        num_targets=gallery.num_targets,
+        hits=np.stack([correct[:, :k].any(axis=1) for k in topk], axis=1),
+        num_targets=targets.counts,
         num_found=num_found,
         ranked_det=ranked,
         ranked_similarity=similarity,
@@ -158,101 +216,56 @@ def evaluate_search(
     )
 
 
-class _Gallery:
-    """The kept detections, ordered by image, seen from each query of a protocol.
+def _rerank(rerank: Reranker, rows: Rows, kept: np.ndarray, queries: np.ndarray | None) -> None:
+    for row, similarities in enumerate(rows.similarities):
+        query = rows.first + row
+        given = query if queries is None else int(queries[query])
+        if rows.listed is None:
+            rerank(given, kept, similarities)
+        else:
+            det = kept[rows.listed[row]]
+            rerank(given, det, similarities[rows.num_common :][: len(det)])
 
-    A *row* holds the similarities of one query: with all detections, or with its ``members``
-    (ascending detection indices) where the protocol lists galleries.
+
+def _first_places(
+    rows: Rows, row: int, gallery: Gallery, target_runs: np.ndarray, num: int
+) -> np.ndarray:
+    """The first ``num`` places of a row, best first, ties as the head of this module says.
+
+    Args:
+        rows: of the gallery.
+        row: which of them.
+        gallery: whose rows.
+        target_runs: where the images with the target begin in the row.
+        num: how many; fewer, if the row has fewer detections that count.
     """
-
-    def __init__(
-        self, det_image: np.ndarray, protocol: Protocol, *, det_bboxes: np.ndarray, iou_thr: float
-    ) -> None:
-        self.protocol = protocol
-        self.det_image = det_image
-        self.starts = np.searchsorted(det_image, np.arange(protocol.num_images + 1))
-        query, target = protocol.targets()
-        first = _first_in_image(query, protocol.target_image[target], target)
-        query, self.targets = query[first], target[first]
-        self.target_starts = np.searchsorted(query, np.arange(protocol.num_queries + 1))
-        self.num_targets = np.diff(self.target_starts)
-        self.overlap_starts, self.overlaps = overlapping_detections(
-            protocol.target_image,
-            protocol.target_bboxes,
-            det_starts=self.starts,
-            det_bboxes=det_bboxes,
-            iou_thr=iou_thr,
-        )
-        self.groups = None if protocol.image_group is None else protocol.image_group[det_image]
-
-    def listed_detections(self, query: int) -> np.ndarray:
-        """The detections in the listed gallery of a query, ascending."""
-        images = self.protocol.listed_gallery(query)
-        assert images is not None
-        return expand_ranges(self.starts[images], self.starts[images + 1] - self.starts[images])
-
-    def excluded_detections(self, query: int) -> slice | np.ndarray:
-        """What to leave out of a row of all detections."""
-        own = self.protocol.own_image[query]
-        begin, end = (self.starts[own], self.starts[own + 1]) if own >= 0 else (0, 0)
-        if self.groups is None or self.protocol.query_group is None:
-            return slice(begin, end)
-        excluded = self.groups == self.protocol.query_group[query]
-        excluded[begin:end] = True
-        return excluded
-
-    def _targets_of(self, query: int) -> np.ndarray:
-        return self.targets[self.target_starts[query] : self.target_starts[query + 1]]
-
-    def matches(self, query: int, row: np.ndarray, members: np.ndarray | None) -> np.ndarray:
-        """Places in the row of the correct detections.
-
-        Of those that overlap the target in an image it is the most similar one, of equally
-        similar ones the last.
-        """
-        targets = self._targets_of(query)
-        counts = self.overlap_starts[targets + 1] - self.overlap_starts[targets]
-        place = self.overlaps[expand_ranges(self.overlap_starts[targets], counts)]
-        if members is not None:
-            place = np.searchsorted(members, place)
-        order = np.lexsort((place, row[place], np.repeat(np.arange(len(targets)), counts)))
-        return place[order[np.cumsum(counts[counts > 0]) - 1]]
-
-    def ranking(
-        self, query: int, row: np.ndarray, members: np.ndarray | None, num: int
-    ) -> np.ndarray:
-        """Places in the row of its first ``num`` detections, best first, ties as documented."""
-        place = _at_least_largest(row, num)
-        det = place if members is None else members[place]
-        image = self.det_image[det]
-        reversed_twice = np.isin(image, self.protocol.target_image[self._targets_of(query)])
-        within = np.where(reversed_twice, -det, det)
-        return place[np.lexsort((within, image, row[place]))[::-1][:num]]
+    similarities = rows.similarities[row]
+    place = at_least_largest(similarities, num)
+    det = rows.detections(row, place)
+    image_begin = place - det + gallery.starts[gallery.det_image[det]]
+    within = np.where(np.isin(image_begin, target_runs), -place, place)
+    return place[np.lexsort((within, image_begin, similarities[place]))[::-1][:num]]
 
 
-def _first_in_image(query: np.ndarray, image: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Indices of the first target of each query in each image, ordered by query and image.
-
-    An image in which the target is annotated twice counts once, with the first of its boxes.
-    """
-    order = np.lexsort((target, image, query))
-    new = np.diff(query[order], prepend=-1) != 0
-    new |= np.diff(image[order], prepend=-1) != 0
-    return order[new]
-
-
-def _at_least_largest(row: np.ndarray, num: int) -> np.ndarray:
+def at_least_largest(row: np.ndarray, num: int) -> np.ndarray:
     """Indices of all finite values that may be among the ``num`` largest, with their ties.
+
+    Args:
+        row: (N,) float32; -inf counts as not there.
+        num: at least 1.
+
+    Returns:
+        (P,) int64, ascending; P is ``num`` or more, fewer only if so few are finite.
 
     The num-th largest of the maxima of 64-fold interleaved chunks is a lower bound for the
     num-th largest value; comparing with it is faster than selecting from the whole row.
     """
-    bound = np.float32(-np.inf)
+    bound = np.finfo(np.float32).min
     columns = len(row) // 64
     if columns >= num:
         maxima = row[: columns * 64].reshape(64, columns).max(axis=0)
-        bound = np.partition(maxima, -num)[-num]
-    return np.flatnonzero((row >= bound) & (row > -np.inf))
+        bound = max(bound, np.partition(maxima, -num)[-num])
+    return np.flatnonzero(row >= bound)
 
 
 def _check_arrays(
@@ -263,15 +276,13 @@ def _check_arrays(
     det_scores: np.ndarray,
     protocol: Protocol,
 ) -> None:
-    num = len(det_image)
-    dim = det_embeddings.shape[-1]
-    for name, array, shape in (
-        ('query_embeddings', query_embeddings, (protocol.num_queries, dim)),
-        ('det_embeddings', det_embeddings, (num, dim)),
-        ('det_bboxes', det_bboxes, (num, 4)),
-        ('det_scores', det_scores, (num,)),
-    ):
-        if array.shape != shape:
-            raise ValueError(f'{name} has shape {array.shape}, expected {shape}')
-    if num and (det_image.min() < 0 or det_image.max() >= protocol.num_images):
-        raise ValueError(f'det_image must be within the {protocol.num_images} images')
+    check_indices('det_image', det_image, high=protocol.num_images)
+    num, dim = len(det_image), np.shape(det_embeddings)[-1:]
+    check_numbers('det_embeddings', det_embeddings, shape=(num, *dim))
+    num_queries = protocol.num_queries
+    if protocol.queries is not None:
+        num_queries = len(query_embeddings)
+        check_indices('queries', protocol.queries, high=num_queries)
+    check_numbers('query_embeddings', query_embeddings, shape=(num_queries, *dim))
+    check_numbers('det_bboxes', det_bboxes, shape=(num, 4))
+    check_numbers('det_scores', det_scores, shape=(num,))

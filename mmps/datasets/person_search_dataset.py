@@ -77,9 +77,7 @@ class PersonSearchDataset(BaseDetDataset):
         return items
 
 
-def check_layout(
-    data_root: str, needed: Sequence[str], *, frames: str | None, layout: str
-) -> None:
+def check_layout(data_root: str, needed: Sequence[str], *, frames: str | None, layout: str) -> None:
     """Refuse a folder that is not the dataset's.
 
     Args:

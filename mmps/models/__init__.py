@@ -1,6 +1,7 @@
 from .dense_heads import LogitRPNHead
 from .detectors import PersonSearchDetector
 from .embeddings import LinearEmbedding, NormAwareEmbedding
+from .heads import ReIDHead
 from .layers import (
     ConvNeXtStage,
     LinearNorm,
@@ -39,6 +40,7 @@ __all__ = [
     'PersonSearchDetector',
     'ProtoNorm1d',
     'ProtoNorm2d',
+    'ReIDHead',
     'RoIStage',
     'RoundedAnchorGenerator',
     'SeqRoIHead',

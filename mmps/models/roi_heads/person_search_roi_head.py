@@ -50,9 +50,11 @@ class PersonSearchRoIHead(BaseRoIHead):
 
     def pool(self, x: tuple[Tensor, ...], boxes: list[Tensor]) -> Tensor:
         """RoI features (P, C4, S, S) of the boxes (N, 4) of each image."""
+        # As in MMDet, a pyramid's last levels may be the RPN's alone.
+        levels = x[: self.bbox_roi_extractor.num_inputs]
         # In half precision MMCV rounds coordinates of boxes to whole pixels and more; in bfloat16
         # it does not pool at all.
-        return self.bbox_roi_extractor([level.float() for level in x], bbox2roi(boxes))
+        return self.bbox_roi_extractor([level.float() for level in levels], bbox2roi(boxes))
 
     def sample(
         self,
@@ -71,7 +73,7 @@ class PersonSearchRoIHead(BaseRoIHead):
 
     def no_losses(self, x: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Zeros that touch every parameter, so that distributed training does not wait for any."""
-        zero = sum((p.sum() for p in self.parameters()), x[0].sum()) * 0
+        zero = sum(t.sum() for t in (*self.parameters(), *x)) * 0
         return dict.fromkeys(self.loss_names, zero)
 
     def no_detections(self, boxes: list[Tensor]) -> list[InstanceData]:

@@ -101,15 +101,15 @@ def select_detections(boxes: Tensor, scores: Tensor, cfg: Any) -> Tensor:
     Args:
         boxes: (N, 4).
         scores: (N,).
-        cfg: ``score_thr`` (a score must be above it), ``min_size`` (pixels; a smaller width or
-            height is dropped), ``nms`` (as
-            :func:`mmps.models.nms.batched_nms` takes it), ``max_per_img``.
+        cfg: ``score_thr`` (a score must be above it), ``nms`` (as
+            :func:`mmps.models.nms.batched_nms` takes it), ``max_per_img``, and ``min_size``, which
+            MMDet's own settings do not have (pixels; a smaller width or height is dropped).
 
     Returns:
         Indices (M,) of the detections by descending score.
     """
     sizes = boxes[:, 2:] - boxes[:, :2]
-    candidates = (scores > cfg.score_thr) & (sizes >= cfg.min_size).all(dim=1)
+    candidates = (scores > cfg.score_thr) & (sizes >= cfg.get('min_size', 0)).all(dim=1)
     indices = candidates.nonzero().squeeze(1)
     one_class = torch.zeros_like(indices)
     keep = batched_nms(boxes[indices], scores[indices], groups=one_class, cfg=cfg.nms)

@@ -1,16 +1,26 @@
-"""Test a person search model: print its metrics, keep its predictions, draw them."""
+"""Test a person search model: print its metrics, keep its predictions, draw them.
+
+With --predictions instead of a checkpoint, predictions that were kept are evaluated again, by the
+config's test_evaluator.
+"""
 
 import argparse
-from typing import Any
 
 from _cli import add_common_arguments, check_checkpoint, load_config, parse_args
 from mmengine.config import Config
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_common_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file or address')
+    parser.add_argument(
+        '--predictions',
+        metavar='FILE.npz',
+        help='evaluate predictions that --out kept, without a model and its checkpoint',
+    )
     parser.add_argument(
         '--out',
         '--dump',
@@ -28,19 +38,49 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def enable_dump(cfg: Config, path: str) -> None:
-    """Let the person search metric keep its predictions in a file.
+def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End the program with one line if the arguments do not go together or a file is missing."""
+    if args.predictions is None:
+        if args.checkpoint is None:
+            parser.error('give a checkpoint to test, or --predictions to evaluate again')
+        check_checkpoint(args.checkpoint, parser)
+    elif args.checkpoint is not None or args.out or args.show or args.show_dir:
+        parser.error(
+            '--predictions evaluates without a model: leave out the checkpoint, --out, --show and '
+            '--show-dir'
+        )
+    if args.out is not None and not args.out.endswith('.npz'):
+        parser.error(f'--out: {args.out} must end in .npz')
 
-    Raises:
-        ValueError: The config's test evaluator has no such metric.
-    """
-    evaluators = cfg.test_evaluator
-    metrics: list[dict[str, Any]] = evaluators if isinstance(evaluators, list) else [evaluators]
-    for metric in metrics:
-        if metric['type'] in ('mmps.PersonSearchMetric', 'PersonSearchMetric'):
-            metric['dump'] = path
-            return
-    raise ValueError("--out: the config's test_evaluator has no mmps.PersonSearchMetric")
+
+def enable_dump(cfg: Config, args: argparse.Namespace) -> None:
+    """Let the person search metric keep its predictions in a file, and of which model they are."""
+    from mmps.evaluation.metrics import metric_settings
+
+    metric = metric_settings(cfg.test_evaluator)
+    metric['dump'] = args.out
+    metric['meta'] = {
+        **metric.get('meta', {}),
+        'config': args.config,
+        'checkpoint': args.checkpoint,
+        'test_cfg': cfg.model.get('test_cfg'),
+    }
+
+
+def evaluate_again(cfg: Config, path: str) -> None:
+    """Evaluate kept predictions as the config's person search metric does."""
+    from mmengine.registry import init_default_scope
+
+    from mmps.evaluation import Predictions
+    from mmps.evaluation.metrics import metric_settings
+    from mmps.registry import METRICS
+
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    try:
+        metric = METRICS.build(metric_settings(cfg.test_evaluator))
+        metric.evaluate_predictions(Predictions.load(path))
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
 
 
 def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
@@ -57,9 +97,7 @@ def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     parser = make_parser()
     args = parse_args(parser)
-    check_checkpoint(args.checkpoint, parser)
-    if args.out is not None and not args.out.endswith('.npz'):
-        parser.error(f'--out: {args.out} must end in .npz')
+    check_arguments(args, parser)
 
     # After the arguments: loading the stack takes seconds, `-h` and mistakes should not.
     from mmengine.runner import Runner
@@ -67,9 +105,12 @@ def main() -> None:
     import mmps  # noqa: F401  registers its components
 
     cfg = load_config(args)
+    if args.predictions is not None:
+        evaluate_again(cfg, args.predictions)
+        return
     cfg.load_from = args.checkpoint
     if args.out is not None:
-        enable_dump(cfg, args.out)
+        enable_dump(cfg, args)
     if args.show or args.show_dir:
         enable_drawing(cfg, args)
     Runner.from_cfg(cfg).test()

@@ -70,6 +70,7 @@ class PackPersonSearchInputs(PackDetInputs):
             'img_path',
             'img_name',
             'camera_id',
+            'sequence_id',
             'ori_shape',
             'img_shape',
             'scale_factor',

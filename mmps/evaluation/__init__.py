@@ -2,11 +2,18 @@
 
 from .functional import (
     Protocol,
+    Search,
     SearchResult,
+    build_protocol,
     evaluate_detection,
     evaluate_predictions,
     evaluate_search,
+    first_detection_search,
     identity_protocol,
+    make_searches,
+    recorded_searches,
+    recorded_settings,
+    search_arguments,
     search_predictions,
 )
 from .metrics import PersonSearchMetric
@@ -17,12 +24,19 @@ __all__ = [
     'PersonSearchMetric',
     'Predictions',
     'Protocol',
+    'Search',
     'SearchResult',
+    'build_protocol',
     'custom_protocol',
     'evaluate_detection',
     'evaluate_predictions',
     'evaluate_search',
+    'first_detection_search',
     'identity_protocol',
+    'make_searches',
     'prw_protocol',
+    'recorded_searches',
+    'recorded_settings',
+    'search_arguments',
     'search_predictions',
 ]

@@ -4,42 +4,49 @@ Shape shorthand: I images, N detections, G annotated persons, Q queries, D size 
 """
 
 import dataclasses
-import json
 import os
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-FORMAT = 'mmps.predictions'
-FORMAT_VERSION = 2
-_NEW_IN_VERSION_2 = frozenset({'sequence_ids', 'gt_embeddings'})
+from .predictions_file import read_predictions_file, write_predictions_file
 
-# name -> (dtype, columns or None for a vector, the array that sets the number of rows)
-_ARRAYS: Mapping[str, tuple[type, int | str | None, str]] = {
-    'image_names': (np.str_, None, 'image_names'),
-    'image_paths': (np.str_, None, 'image_names'),
-    'camera_ids': (np.int64, None, 'image_names'),
-    'sequence_ids': (np.int64, None, 'image_names'),
-    'image_sizes': (np.int64, 2, 'image_names'),
-    'det_image': (np.int64, None, 'det_image'),
-    'det_bboxes': (np.float32, 4, 'det_image'),
-    'det_scores': (np.float32, None, 'det_image'),
-    'det_embeddings': (np.float32, 'D', 'det_image'),
-    'gt_image': (np.int64, None, 'gt_image'),
-    'gt_bboxes': (np.float32, 4, 'gt_image'),
-    'gt_pids': (np.int64, None, 'gt_image'),
-    'gt_embeddings': (np.float32, 'D or 0', 'gt_image'),
-    'query_image': (np.int64, None, 'query_image'),
-    'query_bboxes': (np.float32, 4, 'query_image'),
-    'query_pids': (np.int64, None, 'query_image'),
-    'query_ids': (np.int64, None, 'query_image'),
-    'query_embeddings': (np.float32, 'D', 'query_image'),
+
+class ArraySpec(NamedTuple):
+    """What an array of :class:`Predictions` must look like.
+
+    Args:
+        dtype: ``np.str_``, ``np.int64`` or ``np.float32``.
+        columns: of a matrix; None for a vector. 'D' is the size of an embedding.
+        rows_of: the array that sets the number of rows.
+    """
+
+    dtype: type
+    columns: int | Literal['D', 'D or 0'] | None
+    rows_of: str
+
+
+ARRAYS: Mapping[str, ArraySpec] = {
+    'image_names': ArraySpec(np.str_, None, 'image_names'),
+    'image_paths': ArraySpec(np.str_, None, 'image_names'),
+    'camera_ids': ArraySpec(np.int64, None, 'image_names'),
+    'sequence_ids': ArraySpec(np.int64, None, 'image_names'),
+    'image_sizes': ArraySpec(np.int64, 2, 'image_names'),
+    'det_image': ArraySpec(np.int64, None, 'det_image'),
+    'det_bboxes': ArraySpec(np.float32, 4, 'det_image'),
+    'det_scores': ArraySpec(np.float32, None, 'det_image'),
+    'det_embeddings': ArraySpec(np.float32, 'D', 'det_image'),
+    'gt_image': ArraySpec(np.int64, None, 'gt_image'),
+    'gt_bboxes': ArraySpec(np.float32, 4, 'gt_image'),
+    'gt_pids': ArraySpec(np.int64, None, 'gt_image'),
+    'gt_embeddings': ArraySpec(np.float32, 'D or 0', 'gt_image'),
+    'query_image': ArraySpec(np.int64, None, 'query_image'),
+    'query_bboxes': ArraySpec(np.float32, 4, 'query_image'),
+    'query_pids': ArraySpec(np.int64, None, 'query_image'),
+    'query_ids': ArraySpec(np.int64, None, 'query_image'),
+    'query_embeddings': ArraySpec(np.float32, 'D', 'query_image'),
 }
 _KINDS = {np.str_: 'U', np.int64: 'iu', np.float32: 'f'}
 
@@ -48,15 +55,16 @@ _KINDS = {np.str_: 'U', np.int64: 'iu', np.float32: 'f'}
 class Predictions:
     """Detections, annotations and queries of one test set.
 
-    Boxes are x1, y1, x2, y2 in pixels of the original image; embeddings are L2-normalised and not
-    weighted by the detection score.
+    Boxes are x1, y1, x2, y2 in pixels of the original image; they may reach beyond it. Embeddings
+    are L2-normalised and not weighted by the detection score; the similarity of one that is zero
+    with all others is 0.
 
     Args:
         image_names: file names, (I,), all different.
         image_paths: where the images are, (I,).
         camera_ids: (I,), -1 where unknown.
         sequence_ids: the video of each image, (I,), -1 where unknown.
-        image_sizes: height and width in pixels, (I, 2).
+        image_sizes: height and width in pixels, (0, 0) where unknown, (I, 2).
         det_image: the image of each detection, an index into the images, (N,).
         det_bboxes: (N, 4).
         det_scores: (N,).
@@ -70,10 +78,11 @@ class Predictions:
         query_pids: (Q,), none negative.
         query_ids: place of each query in the data set's list, (Q,), all different.
         query_embeddings: (Q, D).
-        meta: anything that JSON can hold: data set, model, versions.
+        meta: a dict of anything that JSON can hold: data set, model, versions.
 
     Raises:
-        ValueError: if an array has a wrong type, shape or content; the message names it.
+        ValueError: if an array has a wrong type, shape or content; the message names it and, where
+            one entry is wrong, the entry and its image.
     """
 
     image_names: np.ndarray
@@ -97,10 +106,12 @@ class Predictions:
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in _ARRAYS:
+        for name in ARRAYS:
             setattr(self, name, _as_array(name, getattr(self, name)))
         self._check_shapes()
-        self._check_contents()
+        self._check_images()
+        self._check_queries()
+        self._check_numbers()
 
     @property
     def num_images(self) -> int:
@@ -112,6 +123,11 @@ class Predictions:
         """Number of queries Q."""
         return len(self.query_image)
 
+    @property
+    def has_gt_embeddings(self) -> bool:
+        """Whether the annotated boxes, if there are any, were embedded."""
+        return len(self.gt_image) == 0 or self.gt_embeddings.shape[1] > 0
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a versioned .npz file (no pickle), all of it or nothing.
 
@@ -121,31 +137,12 @@ class Predictions:
         Raises:
             ValueError: if ``path`` does not end in .npz or ``meta`` is not JSON.
         """
-        target = Path(path)
-        if target.suffix != '.npz':
-            raise ValueError(f"Predictions are saved as .npz, got path='{target}'")
-        try:
-            meta = json.dumps(self.meta)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f'Predictions.meta must be JSON: {error}') from error
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, since a rename is atomic only within a file system.
-        handle, temporary = tempfile.mkstemp(suffix='.tmp', prefix=target.name, dir=target.parent)
-        try:
-            with os.fdopen(handle, 'wb') as file:
-                np.savez(file, format=FORMAT, format_version=FORMAT_VERSION, meta=meta, **arrays)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)  # mkstemp's files are for their owner only
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        write_predictions_file(path, arrays, meta=self.meta)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> 'Predictions':
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, also of version 1 of the format.
 
         Args:
             path: a .npz file.
@@ -155,69 +152,33 @@ class Predictions:
             ValueError: if the file is damaged, of another kind or of a newer version, or if an
                 array is missing or wrong.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f'No prediction file {path}')
+        arrays, meta = read_predictions_file(path, names=ARRAYS)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            AttributeError,  # np.load gives a bare array for a .npy file (Python 3.10)
-            TypeError,  # the same in later versions of Python
-            NotImplementedError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise ValueError(
-                f'{path} is not a readable prediction file ({type(error).__name__}: {error}); '
-                'it may have been cut short: write it again with the `dump` of PersonSearchMetric'
-            ) from error
-        if str(arrays.pop('format', '')) != FORMAT:
-            raise ValueError(f'{path} is a .npz file, but not of mmps predictions')
-        version = int(arrays.pop('format_version', 0))
-        if version not in (1, FORMAT_VERSION):
-            raise ValueError(
-                f'{path} has version {version} of the prediction format, this mmps reads '
-                f'versions 1 to {FORMAT_VERSION}: use the mmps that wrote it, or write it again'
-            )
-        expected = {*_ARRAYS, 'meta'} - (_NEW_IN_VERSION_2 if version == 1 else set())
-        if arrays.keys() != expected:
-            raise ValueError(
-                f'{path}: missing arrays {sorted(expected - arrays.keys())}, '
-                f'unknown arrays {sorted(arrays.keys() - expected)}'
-            )
-        if version == 1:
-            arrays['sequence_ids'] = np.full(arrays['image_names'].shape, -1)
-            arrays['gt_embeddings'] = np.zeros((*arrays['gt_image'].shape, 0), np.float32)
-        try:
-            return cls(meta=json.loads(str(arrays.pop('meta'))), **arrays)
+            return cls(meta=meta, **arrays)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
 
     def _check_shapes(self) -> None:
-        dim = self.det_embeddings.shape[-1] if self.det_embeddings.ndim == 2 else 0
-        for name, (_, columns, rows_of) in _ARRAYS.items():
+        dim = self.det_embeddings.shape[1]
+        for name, (_, columns, rows_of) in ARRAYS.items():
             rows = len(getattr(self, rows_of))
             shape = getattr(self, name).shape
-            width = columns
-            if columns in ('D', 'D or 0'):
-                width = 0 if columns == 'D or 0' and shape[1:] == (0,) else dim
-            expected = (rows,) if width is None else (rows, width)
+            source = f'{rows_of} has {rows} entries'
+            expected: tuple[int, ...] = (rows,)
+            if columns == 'D or 0' and shape[1] == 0:
+                expected = (rows, 0)
+            elif columns in ('D', 'D or 0'):
+                expected = (rows, dim)
+                source += f', det_embeddings {dim} columns'
+            elif isinstance(columns, int):
+                expected = (rows, columns)
             if shape != expected:
-                raise ValueError(
-                    f'{name} has shape {shape}, expected {expected} '
-                    f'({rows_of} has {rows} entries'
-                    + (f', det_embeddings {dim} columns)' if width == dim else ')')
-                )
+                raise ValueError(f'{name} has shape {shape}, expected {expected} ({source})')
 
-    def _check_contents(self) -> None:
+    def _check_images(self) -> None:
         names, counts = np.unique(self.image_names, return_counts=True)
         if len(names) < self.num_images:
             raise ValueError(f"image_names: '{names[counts > 1][0]}' occurs more than once")
-        if len(np.unique(self.query_ids)) < self.num_queries:
-            raise ValueError('query_ids: some id occurs more than once')
         for name in ('det_image', 'gt_image', 'query_image'):
             index = getattr(self, name)
             wrong = np.flatnonzero((index < 0) | (index >= self.num_images))
@@ -225,31 +186,47 @@ class Predictions:
                 raise ValueError(
                     f'{name}[{wrong[0]}] is {index[wrong[0]]}, not one of {self.num_images} images'
                 )
+
+    def _check_queries(self) -> None:
+        ids, counts = np.unique(self.query_ids, return_counts=True)
+        if len(ids) < self.num_queries:
+            raise ValueError(f'query_ids: {ids[counts > 1][0]} occurs more than once')
         wrong = np.flatnonzero(self.query_pids < 0)
         if len(wrong):
             raise ValueError(
                 f'query_pids[{wrong[0]}] is {self.query_pids[wrong[0]]}: a query needs an identity'
             )
-        for name, (dtype, _, rows_of) in _ARRAYS.items():
+
+    def _check_numbers(self) -> None:
+        for name, (dtype, columns, rows_of) in ARRAYS.items():
             if dtype is not np.float32:
                 continue
             values = getattr(self, name)
-            if np.isfinite(values).all():
-                continue
-            row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
-            image = self.image_names[getattr(self, rows_of)[row]]
-            raise ValueError(f"{name}[{row}] of image '{image}' is NaN or infinite")
+            problem, wrong = 'is NaN or infinite', ~np.isfinite(values)
+            if columns == 4 and not wrong.any():
+                problem = 'is not x1 <= x2 and y1 <= y2'
+                wrong = values[:, 2:] < values[:, :2]
+            if wrong.any():
+                row = int(np.argwhere(wrong)[0, 0])
+                image = self.image_names[getattr(self, rows_of)[row]]
+                raise ValueError(f"{name}[{row}] of image '{image}' {problem}")
 
 
 def _as_array(name: str, value: Any) -> np.ndarray:
     """``value`` as an array of the declared type, refusing what would lose information."""
-    dtype = _ARRAYS[name][0]
+    dtype, columns, _ = ARRAYS[name]
     array = np.asarray(value)
+    ndim = 1 if columns is None else 2
+    if array.ndim != ndim:
+        raise ValueError(f'{name} has shape {array.shape}, expected {ndim} dimensions')
     if array.size == 0:
         return array.astype(dtype)
     if array.dtype.kind not in _KINDS[dtype]:
         raise ValueError(f'{name} has dtype {array.dtype}, expected {np.dtype(dtype).name}')
-    return array if dtype is np.str_ else array.astype(dtype, copy=False)
+    if dtype is np.str_:
+        return array
+    with np.errstate(over='ignore'):  # too large for float32: refused as infinite
+        return array.astype(dtype, copy=False)
 
 
-assert list(_ARRAYS) == [f.name for f in dataclasses.fields(Predictions) if f.name != 'meta']
+assert list(ARRAYS) == [f.name for f in dataclasses.fields(Predictions) if f.name != 'meta']

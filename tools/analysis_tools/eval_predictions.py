@@ -1,40 +1,133 @@
-"""Evaluate a dump of PersonSearchMetric again, without the model."""
+"""Evaluate the predictions of a file again, without the model.
+
+    python tools/analysis_tools/eval_predictions.py prw.npz --cbgm 30 4 --cross-camera
+    python tools/analysis_tools/eval_predictions.py sysu.npz --protocol cuhk-sysu \
+        --data-root data/CUHK-SYSU --gallery-size 50 100 500 1000 2000 4000 -1
+
+The searches are those of the metric that wrote the file, or those of a config's test_evaluator, or
+that of a protocol; the other options change or add to them.
+"""
 
 import argparse
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from mmps.evaluation.functional import evaluate_predictions, metrics_table
-from mmps.evaluation.predictions import Predictions
+from mmps.evaluation import Predictions, Search, evaluate_predictions, recorded_settings
+from mmps.evaluation.functional import metrics_table
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('file', help='.npz file written by `dump` of mmps.PersonSearchMetric')
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('file', help='.npz file, as `dump` of mmps.PersonSearchMetric writes it')
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument('--config', help='config file: evaluate as its test_evaluator does')
+    source.add_argument(
+        '--protocol', choices=['prw', 'cuhk-sysu'], help='search by this protocol alone'
+    )
+    parser.add_argument('--data-root', help='folder of CUHK-SYSU, for its protocol')
+    parser.add_argument(
+        '--gallery-size',
+        type=int,
+        nargs='+',
+        default=[100],
+        help='sizes of the gallery, for the protocol of CUHK-SYSU; -1: the full set (default: 100)',
+    )
     parser.add_argument(
         '--no-cws', action='store_true', help='do not weight similarities by the detection score'
     )
     parser.add_argument(
-        '--cross-camera', action='store_true', help='also search in other cameras only'
+        '--matching',
+        choices=['published', 'strict'],
+        help='what counts as found: as in all published figures, or by the book',
+    )
+    parser.add_argument('--score-thr', type=float, help='lowest score of a detection to search')
+    parser.add_argument(
+        '--cross-camera', action='store_true', help='search in other cameras only, too'
     )
     parser.add_argument(
-        '--score-thr', type=float, default=0.5, help='lowest score of a detection to search'
+        '--cbgm',
+        type=int,
+        nargs=2,
+        metavar=('K1', 'K2'),
+        help='re-rank every search by context, too; SeqNet: 30 4 on PRW, 10 3 on CUHK-SYSU',
+    )
+    parser.add_argument(
+        '--reid',
+        action='store_true',
+        help='search among the annotated boxes, too; their embeddings have to be in the file',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
-    return parser.parse_args()
+    return parser
+
+
+def config_settings(path: str) -> dict[str, Any]:
+    """How the test evaluator of a config evaluates."""
+    from mmengine.config import Config
+
+    from mmps.evaluation.metrics import metric_settings
+    from mmps.registry import METRICS
+
+    metric = METRICS.build(metric_settings(Config.fromfile(path).test_evaluator))
+    return {key: getattr(metric, key) for key in ('searches', 'det_score_thr', 'topk')}
+
+
+def protocol_searches(args: argparse.Namespace) -> dict[str, Search]:
+    """One search, or one for each size of the gallery."""
+    if args.protocol == 'prw':
+        return {'search': Search(protocol={'type': 'mmps.prw_protocol'})}
+    if args.data_root is None:
+        raise ValueError('--protocol cuhk-sysu reads annotation/ in --data-root: give that, too')
+    protocol = {'type': 'mmps.cuhk_sysu_protocol', 'data_root': args.data_root}
+    searches = {}
+    for size in args.gallery_size:
+        name = 'search_full' if size == -1 else f'search_{size}'
+        name = 'search' if len(args.gallery_size) == 1 else name
+        searches[name] = Search(protocol={**protocol, 'gallery_size': size})
+    return searches
+
+
+def with_variants(searches: Mapping[str, Search], args: argparse.Namespace) -> dict[str, Search]:
+    """Searches as the options change them, each followed by its variants."""
+    changes: dict[str, Any] = {'cws': False} if args.no_cws else {}
+    for name in ('matching', 'score_thr'):
+        if getattr(args, name) is not None:
+            changes[name] = getattr(args, name)
+    variants = {}
+    for name, search in searches.items():
+        variants[name] = changed = replace(search, **changes)
+        if search.gallery == 'detections' and args.cbgm is not None:
+            k1, k2 = args.cbgm
+            variants[f'{name}_cbgm'] = replace(changed, cbgm={'k1': k1, 'k2': k2})
+        if search.gallery == 'detections' and args.reid:
+            variants[name.replace('search', 'reid')] = replace(changed, gallery='ground_truth')
+    if args.cross_camera:
+        protocol = {'type': 'mmps.prw_protocol', 'cross_camera': True}
+        variants['search_cross_camera'] = Search(protocol=protocol, **changes)
+    return variants
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, float]:
+    predictions = Predictions.load(args.file)
+    if args.config is not None:
+        settings = config_settings(args.config)
+    elif args.protocol is not None:
+        settings = {'searches': protocol_searches(args)}
+    else:
+        settings = recorded_settings(predictions)
+    settings['searches'] = with_variants(settings['searches'], args)
+    return evaluate_predictions(predictions, **settings)
 
 
 def main() -> None:
-    args = parse_args()
+    args = make_parser().parse_args()
     try:
-        predictions = Predictions.load(args.file)
+        metrics = evaluate(args)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
-    metrics = evaluate_predictions(
-        predictions,
-        score_thr=args.score_thr,
-        cws=not args.no_cws,
-        cross_camera=args.cross_camera,
-    )
     print(json.dumps(metrics, indent=2) if args.json else metrics_table(metrics))
 
 

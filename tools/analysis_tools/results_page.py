@@ -15,7 +15,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import mmps
-from mmps.evaluation import Predictions, evaluate_predictions, search_predictions
+from mmps.evaluation import (
+    Predictions,
+    evaluate_predictions,
+    first_detection_search,
+    recorded_settings,
+    search_predictions,
+)
 from mmps.registry import VISUALIZERS
 from mmps.visualization import (
     PersonSearchVisualizer,
@@ -84,11 +90,9 @@ def make_page(args: argparse.Namespace) -> Path:
     visualizer = build_visualizer(args.config)
     columns = load_columns(args.predictions, args.baseline)
     predictions = next(iter(columns.values()))
-    settings = predictions.meta.get('evaluation', {})
+    settings = recorded_settings(predictions)
     search = search_predictions(
-        predictions,
-        num_ranked=args.topk,
-        **{key: settings[key] for key in ('score_thr', 'iou_thr', 'cws') if key in settings},
+        predictions, first_detection_search(settings['searches']), num_ranked=args.topk
     )
     facts = {
         'model': Path(args.config).stem if args.config else '',

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from mmps.evaluation import PersonSearchMetric, search_predictions
+from mmps.evaluation import PersonSearchMetric, first_detection_search, search_predictions
 from mmps.registry import HOOKS
 from mmps.visualization import PersonSearchVisualizer, make_examples, spread_queries
 
@@ -17,9 +17,9 @@ from mmps.visualization import PersonSearchVisualizer, make_examples, spread_que
 class SearchVisualizationHook(Hook):
     """Draw a few searches after every evaluation and send them to the visualizer's back ends.
 
-    The queries are equally spaced from the best to the worst average precision. The evaluator
-    needs a ``mmps.PersonSearchMetric``, the config a visualizer of type
-    ``mmps.PersonSearchVisualizer``.
+    The search is the first one among detections that the evaluator's ``mmps.PersonSearchMetric``
+    has; the queries are equally spaced from its best to its worst average precision. The config
+    needs a visualizer of type ``mmps.PersonSearchVisualizer``.
 
     Args:
         num_queries: How many searches to draw.
@@ -53,8 +53,9 @@ class SearchVisualizationHook(Hook):
                 'SearchVisualizationHook found no mmps.PersonSearchMetric in the evaluator: add '
                 'one, or remove the hook from the config.'
             )
-        settings = {key: metric.settings[key] for key in ('score_thr', 'iou_thr', 'cws')}
-        search = search_predictions(metric.predictions, num_ranked=self.topk, **settings)
+        search = search_predictions(
+            metric.predictions, first_detection_search(metric.searches), num_ranked=self.topk
+        )
         queries = spread_queries(search.ap, self.num_queries)
         examples = make_examples(metric.predictions, search, queries=queries, topk=self.topk)
         for number, example in enumerate(examples, start=1):

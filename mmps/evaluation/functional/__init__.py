@@ -3,26 +3,44 @@
 from .average_precision import average_precision, count_at_least
 from .detection import evaluate_detection
 from .matching import overlapping_detections, paired_iou, target_iou_threshold
-from .person_search import evaluate_predictions, search_predictions, search_protocol
+from .person_search import (
+    build_protocol,
+    evaluate_predictions,
+    search_arguments,
+    search_predictions,
+)
 from .protocol import Protocol, identity_protocol
 from .ranking import Matching, Reranker, SearchResult, evaluate_search
 from .report import metrics_table
+from .search import (
+    Search,
+    first_detection_search,
+    make_searches,
+    recorded_searches,
+    recorded_settings,
+)
 
 __all__ = [
     'Matching',
     'Protocol',
     'Reranker',
+    'Search',
     'SearchResult',
     'average_precision',
+    'build_protocol',
     'count_at_least',
     'evaluate_detection',
     'evaluate_predictions',
     'evaluate_search',
+    'first_detection_search',
     'identity_protocol',
+    'make_searches',
     'metrics_table',
     'overlapping_detections',
     'paired_iou',
+    'recorded_searches',
+    'recorded_settings',
+    'search_arguments',
     'search_predictions',
-    'search_protocol',
     'target_iou_threshold',
 ]

@@ -1,31 +1,54 @@
 """MMEngine's metric for person search: collects predictions, dumps them, evaluates them."""
 
+import dataclasses
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmps.evaluation.functional.person_search import evaluate_predictions
 from mmps.evaluation.functional.report import metrics_table
+from mmps.evaluation.functional.search import make_searches
 from mmps.evaluation.predictions import Predictions
 from mmps.registry import METRICS
 from mmps.version import __version__
+
+from .gather import gather_arrays
+from .packing import Pack, merge_packs, pack_results
 
 _PACKED = (
     'the test pipeline has to load annotations with mmps.LoadPersonSearchAnnotations and end with '
     'mmps.PackPersonSearchInputs'
 )
 _PREDICTED = 'the model has to be an mmps.PersonSearchDetector'
+_EMBEDDED = "a search with gallery='ground_truth' needs model.test_cfg.embed_ground_truth=True"
 _META_SOURCE = 'name it in the `meta_keys` of mmps.PackPersonSearchInputs, whose default holds it'
+# Name of an array -> the field of a data sample, its key in there, and what provides it.
+_FIELDS = {
+    'det_bboxes': ('pred_instances', 'bboxes', _PREDICTED),
+    'det_scores': ('pred_instances', 'scores', _PREDICTED),
+    'det_embeddings': ('pred_instances', 'embeddings', _PREDICTED),
+    'gt_bboxes': ('gt_instances', 'bboxes', _PACKED),
+    'gt_pids': ('gt_instances', 'pids', _PACKED),
+    'gt_embeddings': ('gt_instances', 'embeddings', _EMBEDDED),
+    'query_ids': ('query_instances', 'query_ids', _PACKED),
+    'query_bboxes': ('query_instances', 'bboxes', _PACKED),
+    'query_pids': ('query_instances', 'pids', _PACKED),
+    'query_embeddings': ('query_instances', 'embeddings', _PREDICTED),
+}
+# Embeddings that may be missing, and the array that says of how many persons.
+_PERSONS_OF = {'gt_embeddings': 'gt_pids', 'query_embeddings': 'query_ids'}
 
 
 @METRICS.register_module()
 class PersonSearchMetric(BaseMetric):
-    """Detection recall and AP, search mAP and top-k, on PRW's protocol.
+    """Detection recall and AP; mAP and top-k of any number of searches in the same predictions.
 
     Figures are fractions: ``det/recall``, ``det/AP``, ``search/mAP``, ``search/top1``, ... The
     definitions are those behind the published figures; see
@@ -35,16 +58,18 @@ class PersonSearchMetric(BaseMetric):
     process's metric, for pictures.
 
     Args:
-        score_thr: detections of lower score are not searched.
+        searches: settings of each search by its name, the first part of its figures' keys; see
+            :class:`~mmps.evaluation.functional.search.Search`. By default one named ``search``,
+            with PRW's protocol.
         det_score_thr: detections of lower score do not enter the detection figures.
-        iou_thr: IoU from which a person counts as found.
-        cws: multiply similarities by the detection score (confidence-weighted similarity).
         topk: the k of top-k.
-        cross_camera: report ``search_cross_camera/...`` too: only images of other cameras count.
-        dump: .npz file for the predictions, evaluated again without the model by
-            ``tools/analysis_tools/eval_predictions.py``.
-        collect_device: 'cpu' or 'gpu', as in MMEngine.
+        dump: .npz file for the predictions, evaluated again without the model by ``tools/test.py
+            --predictions`` and ``tools/analysis_tools/eval_predictions.py``.
+        meta: what else to keep in the dump, such as the model's name; anything that JSON can hold.
         prefix: put before every key, as in MMEngine; none by default.
+
+    Raises:
+        ValueError: if a setting is not possible; the message names it.
     """
 
     default_prefix = ''  # keys have their own; None would make MMEngine warn
@@ -52,29 +77,31 @@ class PersonSearchMetric(BaseMetric):
     def __init__(
         self,
         *,
-        score_thr: float = 0.5,
+        searches: Mapping[str, Mapping[str, Any]] = {'search': {}},
         det_score_thr: float = 0.01,
-        iou_thr: float = 0.5,
-        cws: bool = True,
         topk: Sequence[int] = (1, 5, 10),
-        cross_camera: bool = False,
         dump: str | os.PathLike[str] | None = None,
-        collect_device: str = 'cpu',
+        meta: Mapping[str, Any] | None = None,
         prefix: str | None = None,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+        super().__init__(prefix=prefix)
         if dump is not None and not str(dump).endswith('.npz'):
             raise ValueError(f"dump must be a .npz file, got '{dump}'")
+        self.searches = make_searches(searches)
+        self.det_score_thr = det_score_thr
+        self.topk = tuple(topk)
         self.dump = dump
         self.predictions: Predictions | None = None
-        self.settings: dict[str, Any] = {
-            'score_thr': score_thr,
+        settings = {
+            'searches': {name: dataclasses.asdict(s) for name, s in self.searches.items()},
             'det_score_thr': det_score_thr,
-            'iou_thr': iou_thr,
-            'cws': cws,
-            'topk': tuple(topk),
-            'cross_camera': cross_camera,
+            'topk': self.topk,
         }
+        self.meta = {**(meta or {}), 'mmps_version': __version__, 'evaluation': settings}
+        try:
+            json.dumps(self.meta)  # now, rather than when the predictions are there
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'meta and searches must be JSON: {error}') from error
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Keep what evaluation needs of a batch, as arrays.
@@ -86,90 +113,93 @@ class PersonSearchMetric(BaseMetric):
         Raises:
             ValueError: if a field is missing; the message says what provides it.
         """
-        self.results.extend(_to_result(sample) for sample in data_samples)
+        with_gt = any(search.gallery == 'ground_truth' for search in self.searches.values())
+        self.results.extend(_to_result(sample, with_gt=with_gt) for sample in data_samples)
 
-    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Evaluate what all processes have seen; each gets the figures.
+
+        Instead of MMEngine's collection, which pickles, arrays are sent to the main process. An
+        image that several processes have seen counts once.
+
+        Args:
+            size: not used: images are told apart by their ids, not by how many there should be.
+        """
+        packs = gather_arrays(pack_results(self.results))
+        self.results.clear()
+        figures: list[dict[str, float] | None] = [None]
+        if is_main_process():
+            metrics = self.compute_metrics(packs)
+            prefix = f'{self.prefix}/' if self.prefix else ''
+            figures = [{f'{prefix}{key}': value for key, value in metrics.items()}]
+        broadcast_object_list(figures)
+        assert figures[0] is not None
+        return figures[0]
+
+    def compute_metrics(self, results: list[Pack]) -> dict[str, float]:
         """Put all images together, dump them if asked, and evaluate.
 
         Args:
-            results: what :meth:`process` kept, of all processes.
+            results: what each process has seen, of
+                :func:`~mmps.evaluation.metrics.packing.pack_results`.
         """
-        meta = {'mmps_version': __version__, 'evaluation': self.settings}
-        self.predictions = predictions = _to_predictions(results, meta=meta)
+        self.predictions = predictions = Predictions(**merge_packs(results), meta=self.meta)
         if self.dump is not None:
             predictions.save(self.dump)
             print_log(f'Predictions saved to {self.dump}', logger='current')
-        metrics = evaluate_predictions(predictions, **self.settings)
+        return self.evaluate_predictions(predictions)
+
+    def evaluate_predictions(self, predictions: Predictions) -> dict[str, float]:
+        """Evaluate predictions, such as loaded ones, as this metric does, and log a table."""
+        metrics = evaluate_predictions(
+            predictions,
+            searches=self.searches,
+            det_score_thr=self.det_score_thr,
+            topk=self.topk,
+        )
         print_log('\n' + metrics_table(metrics), logger='current')
         return metrics
 
 
-def _to_result(sample: Any) -> dict[str, Any]:
-    """The arrays of one image, named as in :class:`Predictions`."""
-    name = str(_meta(sample, 'img_name'))
+def metric_settings(evaluator: Any) -> dict[str, Any]:
+    """The settings of the person search metric in a config's evaluator, to read or to change.
+
+    Args:
+        evaluator: ``val_evaluator`` or ``test_evaluator`` of a config: settings of one metric or a
+            list of such.
+
+    Raises:
+        ValueError: if there is no such metric.
+    """
+    metrics: Sequence[dict[str, Any]] = evaluator if isinstance(evaluator, list) else [evaluator]
+    for settings in metrics:
+        if settings['type'] in ('mmps.PersonSearchMetric', 'PersonSearchMetric'):
+            return settings
+    raise ValueError('the evaluator of the config has no mmps.PersonSearchMetric')
+
+
+def _to_result(sample: Any, *, with_gt: bool) -> dict[str, Any]:
+    """The arrays of one image, as :mod:`~mmps.evaluation.metrics.packing` names them."""
+    image = str(_meta(sample, 'img_name'))
     result: dict[str, Any] = {
-        'img_id': int(_meta(sample, 'img_id')),
-        'image_names': name,
+        'img_ids': int(_meta(sample, 'img_id')),
+        'image_names': image,
         'image_paths': str(_meta(sample, 'img_path')),
         'camera_ids': int(_meta(sample, 'camera_id')),
+        'sequence_ids': int(_get(sample, 'sequence_id', -1)),
         'image_sizes': tuple(int(n) for n in _meta(sample, 'ori_shape')[:2]),
     }
-    for field, keys, prefix in (
-        ('pred_instances', ('bboxes', 'scores', 'embeddings'), 'det'),
-        ('gt_instances', ('bboxes', 'pids'), 'gt'),
-        ('query_instances', ('query_ids', 'bboxes', 'pids', 'embeddings'), 'query'),
-    ):
+    for name, (field, key, source) in _FIELDS.items():
         instances = _get(sample, field)
-        for key in keys:
-            value = None if instances is None else _get(instances, key)
-            if value is None and key == 'embeddings' and not len(result.get('query_ids', '?')):
-                value = np.zeros((0, 0), np.float32)  # no query to embed on this image
-            if value is None:
-                source = _PREDICTED if field[0] == 'p' or key == 'embeddings' else _PACKED
-                raise ValueError(f"'{name}': data sample without {field}.{key}; {source}")
-            result[key if key == 'query_ids' else f'{prefix}_{key}'] = _numpy(value)
+        value = None if instances is None else _get(instances, key)
+        if value is None and name in _PERSONS_OF:
+            rows = len(result[_PERSONS_OF[name]])
+            if rows == 0 or (name == 'gt_embeddings' and not with_gt):
+                value = np.zeros((rows, 0), np.float32)
+        if value is None:
+            raise ValueError(f"'{image}': data sample without {field}.{key}; {source}")
+        result[name] = _numpy(value)
     return result
-
-
-def _to_predictions(results: Sequence[Mapping[str, Any]], *, meta: dict[str, Any]) -> Predictions:
-    # A sampler that pads the share of some process gives an image twice: keep one.
-    unique = {(result['img_id'], result['image_names']): result for result in results}
-    images = [unique[key] for key in sorted(unique)]
-
-    def index_of(key: str) -> np.ndarray:
-        return np.repeat(np.arange(len(images)), [len(image[key]) for image in images])
-
-    arrays: dict[str, np.ndarray] = {
-        'det_image': index_of('det_scores'),
-        'gt_image': index_of('gt_pids'),
-        'query_image': index_of('query_ids'),
-    }
-    for key in ('image_names', 'image_paths', 'camera_ids'):
-        arrays[key] = np.array([image[key] for image in images])
-    arrays['sequence_ids'] = np.full(len(images), -1)
-    arrays['gt_embeddings'] = np.zeros((len(arrays['gt_image']), 0))
-    arrays['image_sizes'] = np.array([image['image_sizes'] for image in images]).reshape(-1, 2)
-    dims = (image[f'{kind}_embeddings'].shape[-1] for image in images for kind in ('det', 'query'))
-    dim = max(dims, default=0)
-    for key, width in (
-        ('det_bboxes', 4),
-        ('det_scores', None),
-        ('det_embeddings', dim),
-        ('gt_bboxes', 4),
-        ('gt_pids', None),
-        ('query_bboxes', 4),
-        ('query_pids', None),
-        ('query_ids', None),
-        ('query_embeddings', dim),
-    ):
-        parts = [image[key] for image in images if len(image[key])]
-        empty = np.zeros(0) if width is None else np.zeros((0, width))
-        arrays[key] = np.concatenate(parts) if parts else empty
-    order = np.argsort(arrays['query_ids'], kind='stable')
-    for key in arrays:
-        if key.startswith('query_'):
-            arrays[key] = arrays[key][order]
-    return Predictions(**arrays, meta=meta)
 
 
 def _get(sample: Any, key: str, default: Any = None) -> Any:

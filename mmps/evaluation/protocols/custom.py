@@ -32,7 +32,7 @@ def custom_protocol(predictions: Predictions, *, exclude: Exclusion = 'image') -
     if exclude not in groups:
         raise ValueError(f"exclude='{exclude}' is not one of {', '.join(get_args(Exclusion))}")
     group = groups[exclude]
-    unknown = np.flatnonzero(group < 0) if group is not None else ()
+    unknown = np.flatnonzero(np.zeros(0) if group is None else group < 0)
     if len(unknown):
         raise ValueError(
             f'{len(unknown)} of {predictions.num_images} images have no {exclude}_id, first '

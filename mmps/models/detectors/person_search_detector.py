@@ -4,7 +4,7 @@ from typing import Any
 import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import scale_boxes
+from mmdet.structures.bbox import get_box_tensor, scale_boxes
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -19,6 +19,9 @@ class PersonSearchDetector(TwoStageDetector):
         backbone, neck, rpn_head, roi_head, train_cfg, test_cfg, data_preprocessor, init_cfg: as
             MMDet's ``TwoStageDetector`` has them. The RoI head also has
             ``embed(features, boxes)``.
+            With ``test_cfg.embed_ground_truth`` the annotated boxes are embedded, too, so that
+            re-identification can be evaluated alone; their annotations have to be loaded after
+            ``Resize``, in pixels of the original image.
         frozen_parameters: parameters whose names start with one of these are not trained. Unlike
             MMDet's ``frozen_stages``, norm layers keep following the statistics of the data: that
             is how the authors of SeqNet and OIMNet++ freeze the stem.
@@ -64,25 +67,23 @@ class PersonSearchDetector(TwoStageDetector):
         Args:
             batch_inputs: images (N, 3, H, W), normalised and padded.
             batch_data_samples: their data samples. ``query_instances``, where present and not
-                empty, holds query boxes (Q, 4) in pixels of the original image.
+                empty, holds query boxes (Q, 4) in pixels of the original image; so does
+                ``gt_instances`` those of all persons (G, 4), for ``embed_ground_truth``.
             rescale: boxes in pixels of the original image instead of the network's input.
 
         Returns:
             The same data samples with ``pred_instances``: bboxes (M, 4), scores (M,), labels (M,)
-            and embeddings (M, D) of norm 1; and with ``query_instances.embeddings`` (Q, D).
+            and embeddings (M, D) of norm 1; with ``query_instances.embeddings`` (Q, D) and, for
+            ``embed_ground_truth``, ``gt_instances.embeddings`` (G, D).
         """
         x = self.extract_feat(batch_inputs)
         proposals = self.rpn_head.predict(x, batch_data_samples, rescale=False)
         results = self.roi_head.predict(x, proposals, batch_data_samples, rescale=rescale)
         samples = self.add_pred_to_datasample(batch_data_samples, results)
 
-        queries = [sample.get('query_instances') for sample in samples]
-        boxes = [
-            batch_inputs.new_zeros(0, 4) if query is None else query.bboxes for query in queries
-        ]
-        for query, embeddings in zip(queries, self._embed(x, boxes, samples), strict=True):
-            if query is not None:
-                query.embeddings = embeddings
+        self._embed_instances(x, samples, 'query_instances')
+        if self.test_cfg.get('embed_ground_truth', False):
+            self._embed_instances(x, samples, 'gt_instances')
         return samples
 
     @torch.no_grad()
@@ -111,6 +112,15 @@ class PersonSearchDetector(TwoStageDetector):
         return [
             InstanceData(bboxes=b, embeddings=e) for b, e in zip(boxes, embeddings, strict=True)
         ]
+
+    def _embed_instances(self, x: tuple[Tensor, ...], samples: SampleList, field: str) -> None:
+        """Give the instances in a field of the samples, where there is one, their embeddings."""
+        instances = [sample.get(field) for sample in samples]
+        nobody = x[0].new_zeros(0, 4, dtype=torch.float32)
+        boxes = [nobody if i is None else get_box_tensor(i.bboxes) for i in instances]
+        for of_image, embeddings in zip(instances, self._embed(x, boxes, samples), strict=True):
+            if of_image is not None:
+                of_image.embeddings = embeddings
 
     def _embed(
         self, x: tuple[Tensor, ...], boxes: Sequence[Tensor], samples: SampleList

@@ -1,0 +1,112 @@
+"""CUHK-SYSU's protocol (Xiao et al., CVPR 2017): each query has a gallery of its own."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from mmps.datasets.cuhk_sysu_files import (
+    LAYOUT,
+    SearchFile,
+    corner_boxes,
+    load_search_file,
+    search_file,
+)
+from mmps.datasets.messages import examples
+from mmps.datasets.person_search_dataset import check_layout
+from mmps.evaluation.functional.protocol import Protocol
+from mmps.evaluation.predictions import Predictions
+from mmps.registry import PROTOCOLS
+
+FULL_SET = -1
+
+
+@PROTOCOLS.register_module()
+def cuhk_sysu_protocol(
+    predictions: Predictions,
+    *,
+    data_root: str | os.PathLike[str],
+    gallery_size: int = 100,
+    subset: str | None = None,
+) -> Protocol:
+    """Every query is searched in the images that a test file lists for it.
+
+    A target is the box that the file gives in such an image, whatever the annotations say.
+
+    Args:
+        predictions: of the test images, with the queries of the test file; which is which is
+            told by the images' names and the queries' boxes.
+        data_root: the folder of CUHK-SYSU; only the test file is read.
+        gallery_size: 50, 100, 500, 1000, 2000, 4000, or -1 for the full set: the targets of
+            ``TestG50.mat``, looked for in all images (see ``full_set`` of
+            :class:`~mmps.evaluation.functional.protocol.Protocol` for what SeqNet's code does).
+        subset: 'Occlusion' or 'Resolution': the queries and galleries of that file.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or the test file is not in it.
+        ValueError: no such gallery size or subset, or a test file that is damaged or makes no
+            sense (the message names file and entry); or an image of it is not among those of the
+            predictions, or a query of it not among theirs.
+    """
+    full_set = gallery_size == FULL_SET and subset is None
+    file, key = search_file(gallery_size=50 if full_set else gallery_size, subset=subset)
+    check_layout(os.fspath(data_root), [file], frames=None, layout=LAYOUT)
+    path = Path(data_root) / file
+    tests = load_search_file(path, key)
+    image = _find_images(predictions, tests, path)
+    queries = _find_queries(predictions, tests, image, f'{path}: query {{}} of {key!r}')
+    in_order = np.array_equal(queries, np.arange(predictions.num_queries))
+    return Protocol(
+        num_images=predictions.num_images,
+        target_image=image[tests.target_image],
+        target_bboxes=corner_boxes(tests.target_xywh),
+        target_indptr=tests.target_indptr,
+        target_indices=np.arange(len(tests.target_image)),
+        own_image=image[tests.query_image],
+        gallery_indptr=tests.gallery_indptr,
+        gallery_images=image[tests.gallery_image],
+        full_set=full_set,
+        queries=None if in_order else queries,
+    )
+
+
+def _find_images(predictions: Predictions, tests: SearchFile, path: Path) -> np.ndarray:
+    """Where the images of a test file are among those of the predictions, (I,) int64."""
+    places = {name: place for place, name in enumerate(predictions.image_names.tolist())}
+    names = tests.images.tolist()
+    missing = [name for name in names if name not in places]
+    if missing:
+        raise ValueError(
+            f'{path}: {len(missing)} of {len(names)} images are not among the '
+            f'{predictions.num_images} of the predictions: {examples(missing)}; the protocol needs '
+            'predictions for all test images of CUHK-SYSU'
+        )
+    return np.array([places[name] for name in names], np.int64)
+
+
+def _find_queries(
+    predictions: Predictions, tests: SearchFile, image: np.ndarray, where: str
+) -> np.ndarray:
+    """Where the queries of a test file are among those of the predictions, (Q,) int64.
+
+    Boxes that went through a network's input may differ by less than a pixel.
+    """
+    on_image = defaultdict(list)
+    for query, place in enumerate(predictions.query_image.tolist()):
+        on_image[place].append(query)
+    queries = []
+    boxes = corner_boxes(tests.query_xywh)
+    for number, (place, box) in enumerate(
+        zip(image[tests.query_image].tolist(), boxes, strict=True), 1
+    ):
+        candidates = on_image[place]
+        distance = np.abs(predictions.query_bboxes[candidates] - box).max(axis=1, initial=0)
+        if not candidates or distance.min() >= 1:
+            raise ValueError(
+                f'{where.format(number)} ({predictions.image_names[place]}, x1, y1, x2, y2 = '
+                f'{box.tolist()}) is not among the {predictions.num_queries} queries of the '
+                'predictions: they must come from CUHKSYSUDataset, with the same subset'
+            )
+        queries.append(candidates[int(distance.argmin())])
+    return np.array(queries, np.int64)

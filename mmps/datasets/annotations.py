@@ -120,3 +120,15 @@ def draw_queries(annotations: Annotations, *, seed: int = 0) -> list[Query]:
             rng = np.random.default_rng([seed, person_id, camera_id + 1])
             queries.append(choices[int(rng.integers(len(choices)))])
     return queries
+
+
+def clip_box(box: Box, size: tuple[int, int]) -> Box | None:
+    """The part of a box within an image of this width and height, None if there is none."""
+    x, y, w, h = box
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + w, size[0]), min(y + h, size[1])
+    if right <= left or bottom <= top:
+        return None
+    if (left, top, right, bottom) == (x, y, x + w, y + h):
+        return box  # not recomputed: x + w - x may differ from w by a rounding error
+    return left, top, right - left, bottom - top

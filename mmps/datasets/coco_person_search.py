@@ -7,8 +7,7 @@ from typing import Any
 from mmps.registry import DATASETS
 
 from .annotations import UNKNOWN, Annotations, Box, Query, draw_queries
-from .coco_files import check_content, parse_content, read_json
-from .messages import examples
+from .coco_files import load_annotations
 from .person_search_dataset import (
     PersonSearchDataset,
     check_frame_files,
@@ -75,7 +74,7 @@ class CocoPersonSearchDataset(PersonSearchDataset):
 
     def load_data_list(self) -> list[dict]:
         """Items of the split, as the class describes them."""
-        annotations = self._load_annotations()
+        annotations = load_annotations(Path(self.ann_file), classes=self._metainfo['classes'])
         folder = self.data_prefix['img_path']
         if self.check_frames:
             names = [scene.file_name for scene in annotations.scenes]
@@ -112,16 +111,6 @@ class CocoPersonSearchDataset(PersonSearchDataset):
         persons = [person for item in items for person in item['instances']]
         self._metainfo['person_ids'] = relabel([*queries, *persons], unknown=UNKNOWN)
         return split_items(self.split, items, queries)
-
-    def _load_annotations(self) -> Annotations:
-        classes = self._metainfo['classes']
-        content, problems = check_content(read_json(Path(self.ann_file)), classes=classes)
-        if problems:
-            raise ValueError(
-                f'{self.ann_file}: {len(problems)} entries make no sense: {examples(problems)} '
-                '(tools/analysis_tools/check_dataset.py lists all)'
-            )
-        return parse_content(content, classes=classes)
 
     def _queries(self, annotations: Annotations) -> list[Query]:
         if self.split == 'train':

@@ -36,8 +36,13 @@ def write_frame(
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     if not cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, quality]):
         raise OSError(f'{path} could not be written')
-    rows = np.array([(box.pid, *box.xywh) for box in boxes], dtype=np.float64).reshape(-1, 5)
-    _write_mat(root / 'annotations' / f'{name}.jpg.mat', {'box_new': rows})
+    write_annotation(root, name, [(box.pid, *box.xywh) for box in boxes])
+
+
+def write_annotation(root: Path, name: str, rows: Sequence[tuple[float, ...]]) -> None:
+    """Write the persons of one frame: rows of id, x, y, w, h."""
+    content = {'box_new': np.array(rows, dtype=np.float64).reshape(-1, 5)}
+    _write_mat(root / 'annotations' / f'{name}.jpg.mat', content)
 
 
 def write_split(root: Path, *, test: bool, names: Sequence[str], pids: Iterable[int]) -> None:

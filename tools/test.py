@@ -110,7 +110,10 @@ def main() -> None:
         return
     cfg.load_from = args.checkpoint
     if args.out is not None:
-        enable_dump(cfg, args)
+        try:
+            enable_dump(cfg, args)
+        except ValueError as error:
+            parser.error(f'--out: {error}')
     if args.show or args.show_dir:
         enable_drawing(cfg, args)
     Runner.from_cfg(cfg).test()

@@ -1,8 +1,3 @@
-import importlib.util
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,10 +6,16 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData
 
-from mmps.evaluation import PersonSearchMetric, Predictions
+import mmps
+from mmps.evaluation import (
+    PersonSearchMetric,
+    Predictions,
+    evaluate_predictions,
+    recorded_settings,
+)
+from mmps.evaluation.metrics import metric_settings
 from mmps.registry import METRICS
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'eval_predictions.py'
 BOX, OTHER = (0.0, 0.0, 50.0, 100.0), (200.0, 0.0, 250.0, 100.0)
 # Queries of identity 7 on image 2 (id 0) and of identity 5 on image 0 (id 1).
 IMAGES = [
@@ -121,11 +122,56 @@ def test_images_given_twice_count_once():
 
 
 def test_other_cameras_and_prefix():
-    metrics, _ = evaluate(IMAGES, cross_camera=True, topk=(1,), prefix='prw')
+    cross = dict(protocol=dict(type='mmps.prw_protocol', cross_camera=True))
+    searches = dict(search={}, search_cross_camera=cross)
+    metrics, _ = evaluate(IMAGES, searches=searches, topk=(1,), prefix='prw')
     # images 0 and 2 are of camera 0, image 1 of camera 1: only it is searched
     assert metrics['prw/search_cross_camera/mAP'] == pytest.approx((1 / 2 + 0) / 2)
     assert metrics['prw/search/top1'] == 0.5
     assert 'prw/search/top5' not in metrics
+
+
+def test_annotated_boxes_are_searched_if_the_model_embeds_them():
+    searches = dict(search={}, reid=dict(gallery='ground_truth'))
+    with pytest.raises(ValueError, match=r'c0_0\.jpg.*embed_ground_truth=True'):
+        evaluate(IMAGES, searches=searches)
+    # Query 0 (pid 7, embedding (1, 0)), by similarity: (0, 7) 1, (1, -1) .96, (1, 7) .8,
+    # (0, 5) .28: (1 + 2/3) / 2.
+    # Query 1 (pid 5, embedding (0, 1)): (2, 5) .8, (1, 7) .6, (1, -1) .28, (2, 7) 0: 1.
+    embeddings = [[(1.0, 0.0), (0.28, 0.96)], [(0.8, 0.6), (0.96, 0.28)], [(1.0, 0.0), (0.6, 0.8)]]
+    metric = PersonSearchMetric(searches=searches)
+    samples = [make_sample(n, image) for n, image in enumerate(IMAGES)]
+    for sample, values in zip(samples, embeddings, strict=True):
+        sample.gt_instances.embeddings = torch.tensor(values)
+    metric.process(None, samples)
+    metrics = metric.evaluate(3)
+    assert metrics['reid/mAP'] == pytest.approx((5 / 6 + 1) / 2)
+    assert metrics['reid/top1'] == 1.0
+    assert {key: metrics[key] for key in EXPECTED} == pytest.approx(EXPECTED)
+    np.testing.assert_array_equal(
+        metric.predictions.gt_embeddings, np.array(embeddings, np.float32).reshape(6, 2)
+    )
+
+
+def test_annotated_embeddings_are_kept_whenever_there_are_any(tmp_path):
+    sample = make_sample(0, IMAGES[0])
+    sample.gt_instances.embeddings = torch.eye(2)
+    empty = make_sample(1, {'dets': [], 'gts': [], 'queries': []})
+    metric = PersonSearchMetric(dump=tmp_path / 'p.npz')
+    metric.process(None, [sample, empty])
+    metric.evaluate(2)
+    loaded = Predictions.load(tmp_path / 'p.npz')
+    np.testing.assert_array_equal(loaded.gt_embeddings, np.eye(2))
+
+
+def test_sequences_and_cameras_reach_the_predictions():
+    samples = [make_sample(n, image) for n, image in enumerate(IMAGES)]
+    samples[1].set_metainfo({'sequence_id': 4})
+    metric = PersonSearchMetric()
+    metric.process(None, samples)
+    metric.evaluate(3)
+    assert metric.predictions.sequence_ids.tolist() == [-1, 4, -1]
+    assert metric.predictions.camera_ids.tolist() == [0, 1, 0]
 
 
 def test_no_warning_about_the_prefix(caplog):
@@ -178,37 +224,42 @@ def test_missing_instances_and_meta():
         PersonSearchMetric().process(None, [sample])
 
 
-def _run_tool(monkeypatch, capsys, *args):
-    spec = importlib.util.spec_from_file_location('eval_predictions', TOOL)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    monkeypatch.setattr(sys, 'argv', ['eval_predictions.py', *map(str, args)])
-    tool.main()
-    return capsys.readouterr().out
-
-
-def test_dump_evaluates_to_the_same_figures(tmp_path, monkeypatch, capsys):
+def test_dump_says_how_and_of_what_it_was_evaluated(tmp_path):
     path = tmp_path / 'predictions.npz'
-    metrics, metric = evaluate(IMAGES, dump=path, cross_camera=True)
-    assert Predictions.load(path).meta == metric.predictions.meta | {
-        'evaluation': metric.settings | {'topk': [1, 5, 10]}
-    }
-    out = _run_tool(monkeypatch, capsys, path, '--json', '--cross-camera')
-    assert json.loads(out) == metrics
-    out = _run_tool(monkeypatch, capsys, path, '--json', '--no-cws', '--score-thr', '0.65')
-    expected, _ = evaluate(IMAGES, cws=False, score_thr=0.65)
-    assert json.loads(out) == expected
-    assert expected != EXPECTED
-    assert 'mAP  66.67' in _run_tool(monkeypatch, capsys, path)
+    searches = dict(search=dict(score_thr=0.65), cbgm=dict(cbgm=dict(k1=30, k2=4)))
+    metrics, metric = evaluate(IMAGES, dump=path, searches=searches, meta=dict(model='m'))
+    loaded = Predictions.load(path)
+    assert loaded.meta['model'] == 'm'
+    assert loaded.meta['mmps_version'] == mmps.__version__
+    settings = recorded_settings(loaded)
+    assert settings['searches'] == metric.searches
+    assert settings['searches']['cbgm'].cbgm == {'k1': 30, 'k2': 4}
+    assert evaluate_predictions(loaded, **settings) == metrics
 
 
-def test_tool_reports_a_damaged_file_in_one_line(tmp_path, monkeypatch, capsys):
-    path = tmp_path / 'p.npz'
-    path.write_bytes(b'PK')
-    with pytest.raises(SystemExit, match=r'^error: .*p\.npz is not a readable'):
-        _run_tool(monkeypatch, capsys, path)
+def test_a_failing_search_loses_no_predictions(tmp_path):
+    searches = dict(search=dict(protocol=dict(type='mmps.custom_protocol', exclude='sequence')))
+    with pytest.raises(ValueError, match=r'search: 3 of 3 images have no sequence_id'):
+        evaluate(IMAGES, dump=tmp_path / 'p.npz', searches=searches)
+    assert Predictions.load(tmp_path / 'p.npz').num_images == 3
 
 
-def test_dump_must_be_npz():
-    with pytest.raises(ValueError, match=r'dump must be a \.npz'):
-        PersonSearchMetric(dump='out.pkl')
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(dump='out.pkl'), r'dump must be a \.npz'),
+        (dict(meta=dict(a=object())), 'must be JSON'),
+        (dict(searches=dict(search=dict(cwss=True))), "no setting 'cwss'"),
+    ],
+)
+def test_wrong_settings_are_refused_at_once(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PersonSearchMetric(**arguments)
+
+
+def test_metric_settings():
+    settings = dict(type='mmps.PersonSearchMetric', topk=(1,))
+    assert metric_settings(settings) is settings
+    assert metric_settings([dict(type='CocoMetric'), settings]) is settings
+    with pytest.raises(ValueError, match=r'no mmps\.PersonSearchMetric'):
+        metric_settings([dict(type='CocoMetric')])

@@ -43,8 +43,8 @@ class Search:
     cbgm: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.protocol, Mapping) or 'type' not in self.protocol:
-            raise ValueError(f"protocol={self.protocol!r} must be a dict with a 'type'")
+        if not isinstance(self.protocol, Mapping) or not isinstance(self.protocol.get('type'), str):
+            raise ValueError(f"protocol={self.protocol!r} must be a dict with the name of a 'type'")
         for name, allowed in (('gallery', GalleryKind), ('matching', Matching)):
             value = getattr(self, name)
             if value not in get_args(allowed):

@@ -1,18 +1,24 @@
 """Pictures of person search: the registered visualizer and the results page."""
 
+from .identity_distribution import draw_identity_distribution
+from .metric_curves import MetricCurve, draw_metrics, read_metric
 from .person_search_visualizer import PersonSearchVisualizer, RankedResult, pid_color
 from .search_examples import SearchExample, make_examples, spread_queries
 from .search_page import write_search_page
 from .training_curves import TrainingLog, draw_curves, read_scalars
 
 __all__ = [
+    'MetricCurve',
     'PersonSearchVisualizer',
     'RankedResult',
     'SearchExample',
     'TrainingLog',
     'draw_curves',
+    'draw_identity_distribution',
+    'draw_metrics',
     'make_examples',
     'pid_color',
+    'read_metric',
     'read_scalars',
     'spread_queries',
     'write_search_page',

@@ -14,7 +14,7 @@ Curve: TypeAlias = tuple[list[float], list[float]]
 INK = '#8a8f98'
 COLORS = ('#2f7fd1', '#e07b39', '#2ca05a', '#c94f6d', '#8a63c9', '#b08d2e', '#2a9d9d', '#7b8794')
 
-_WIDTH, _HEIGHT = 5.2, 3.0
+_WIDTH, _HEIGHT = 5.2, 3.0  # inches
 _MANY_POINTS = 40
 
 
@@ -28,25 +28,14 @@ def new_axes(*, xlabel: str, ylabel: str = '', height: float = _HEIGHT) -> tuple
     """
     figure = Figure(figsize=(_WIDTH, height), dpi=200, layout='constrained')
     axes = figure.add_subplot()
-    style_axes(axes, xlabel=xlabel, ylabel=ylabel)
-    return figure, axes
-
-
-def new_pair_of_axes() -> tuple[Figure, Axes, Axes]:
-    """An empty picture with two sets of axes side by side, to be styled by :func:`style_axes`."""
-    figure = Figure(figsize=(2 * _WIDTH, _HEIGHT), dpi=200, layout='constrained')
-    left, right = figure.subplots(1, 2)
-    return figure, left, right
-
-
-def style_axes(axes: Axes, *, xlabel: str, ylabel: str = '') -> None:
-    """Give axes the colours, the grid and the labels of our pictures."""
     axes.set_xlabel(xlabel, color=INK)
     axes.set_ylabel(ylabel, color=INK)
     axes.tick_params(colors=INK, labelsize=9, which='both')
     axes.grid(visible=True, color=INK, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
     axes.spines[['left', 'bottom']].set_color(INK)
+    return figure, axes
 
 
 def plot_lines(axes: Axes, curves: Mapping[str, Curve]) -> None:
@@ -69,8 +58,14 @@ def plot_lines(axes: Axes, curves: Mapping[str, Curve]) -> None:
 
 def add_legend(axes: Axes, *, columns: int = 1, above: bool = False) -> None:
     """Name what is plotted: inside the axes where there is room, or above them."""
-    place = {'loc': 'lower center', 'bbox_to_anchor': (0.5, 1)} if above else {}
-    axes.legend(fontsize=8, labelcolor=INK, frameon=False, ncols=columns, **place)
+    axes.legend(
+        fontsize=8,
+        labelcolor=INK,
+        frameon=False,
+        ncols=columns,
+        loc='lower center' if above else 'best',
+        bbox_to_anchor=(0.5, 1) if above else None,
+    )
 
 
 def draw_lines(

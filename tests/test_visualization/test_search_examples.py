@@ -52,7 +52,5 @@ def test_moved_data(predictions: Predictions, tmp_path: Path) -> None:
     search = search_predictions(predictions)
     with pytest.raises(FileNotFoundError, match=r'c\ds1_00000\d\.png is missing'):
         make_examples(predictions, search, queries=np.array([0]), topk=1)
-    (example,) = make_examples(
-        predictions, search, queries=np.array([0]), topk=1, data_root=moved
-    )
+    (example,) = make_examples(predictions, search, queries=np.array([0]), topk=1, data_root=moved)
     assert example.image == moved / 'c1s1_000001.png'

@@ -80,15 +80,6 @@ def test_mim_links_lead_to_the_repository(name: str) -> None:
     assert link.resolve() == ROOT / name
 
 
-def test_model_index_names_existing_configs() -> None:
-    load = pytest.importorskip('modelindex.load_model_index').load
-    index = load(str(ROOT / 'model-index.yml'))
-    index.build_models_with_collections()
-    assert index.models
-    for model in index.models:
-        assert (ROOT / model.config).is_file()
-
-
 def build(kind: str, folder: Path) -> zipfile.ZipFile:
     """Build a wheel in a process of its own: the build back end works in the current folder."""
     pytest.importorskip('hatchling')
@@ -115,6 +106,7 @@ def test_a_wheel_holds_configs_and_tools_where_mim_looks(tmp_path: Path) -> None
         'mmps/.mim/model-index.yml',
         'mmps/.mim/configs/seqxt_convnext_b_prw.py',
         'mmps/.mim/configs/_base_/default_runtime.py',
+        'mmps/.mim/configs/metafiles/seqxt.yml',
         'mmps/.mim/tools/train.py',
         'mmps/.mim/tools/test.py',
         'mmps/.mim/tools/analysis_tools/get_flops.py',

@@ -85,7 +85,7 @@ def test_proto_norms_know_the_identities(name: str) -> None:
     data = model.data_preprocessor(make_batch([0, 1], [2, -1]), training=True)
     model.loss(data['inputs'], data['data_samples'])
     ((_, pids, _),) = head.loss_reid.forward.arguments
-    weights = prototype_weights(pids)
+    weights = prototype_weights(pids, pids)
     assert len(outputs) == (1 if norm is None else 2)
     for out in outputs:
         rows = out.flatten(2).mean(dim=2) if out.dim() > 2 else out

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.cnn import build_norm_layer
+from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from small_models import build_model, make_batch
@@ -74,7 +75,7 @@ def test_equals_its_definition(tail: tuple[int, ...]) -> None:
 def test_weights_of_rows() -> None:
     # Prototypes: 3, 0, 7, background and two persons without identity: K = 6.
     rows = torch.tensor([3, 1, 3, 2, 2, 1, 3, 2, 1, 2])
-    torch.testing.assert_close(prototype_weights(PIDS), 1 / (6.0 * rows))
+    torch.testing.assert_close(prototype_weights(PIDS, PIDS), 1 / (6.0 * rows))
 
 
 def test_is_batch_norm_where_every_identity_has_as_many_rows() -> None:
@@ -203,6 +204,12 @@ def test_is_a_norm_layer_of_mmcv(name: str, kind: type, affine: bool) -> None:
     assert type(layer) is kind
     assert abbreviation == 'bn1'
     assert [p.requires_grad for p in layer.parameters()] == [False, False] * affine
+
+
+def test_conversion_to_sync_batch_norm_leaves_it_alone() -> None:
+    stage = nn.Sequential(nn.BatchNorm1d(4), ProtoNorm1d(4), nn.BatchNorm2d(4), ProtoNorm2d(4))
+    converted = [type(layer) for layer in convert_sync_batchnorm(stage, 'torch')]
+    assert converted == [nn.SyncBatchNorm, ProtoNorm1d, nn.SyncBatchNorm, ProtoNorm2d]
 
 
 def test_norm_decay_mult_reaches_it() -> None:

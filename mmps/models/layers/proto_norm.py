@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
+from mmps.models.collectives import gather_rows, sum_of_statistics
 from mmps.registry import MODELS
 
 
-def prototype_weights(pids: Tensor) -> Tensor:
+def prototype_weights(pids: Tensor, everybody: Tensor) -> Tensor:
     """The weight of each row in the mean of the prototypes, ``1 / (K n_y)``.
 
     A prototype is the mean of the n_y rows of an identity y. Every row of a person without
@@ -22,26 +23,34 @@ def prototype_weights(pids: Tensor) -> Tensor:
 
     Args:
         pids: (B,) int64: 0..L-1, -1 or -2.
+        everybody: (N,) int64, the same of all rows of the step: those of ``pids`` and, where
+            several processes train together, of the others.
 
     Returns:
-        (B,) float32 with sum 1.
+        (B,) float32; over all rows of the step they sum to 1.
     """
-    same = pids[:, None] == pids
-    rows = torch.where(pids == -1, 1, same.sum(dim=1))
-    share = 1 / rows.float()
-    return share / share.sum()
+    ordered = everybody.sort().values
+
+    def share(of: Tensor) -> Tensor:
+        first, last = (torch.searchsorted(ordered, of, right=right) for right in (False, True))
+        return torch.where(of == -1, 1.0, 1 / (last - first))
+
+    return share(pids) / share(everybody).sum()
 
 
-class _ProtoNorm(_BatchNorm):
+class _ProtoNorm(_InstanceNorm):
     """What ProtoNorm is for rows and for maps.
 
-    It is a ``_BatchNorm`` to PyTorch and MMEngine: the same names in the ``state_dict``, frozen
-    with ``norm_eval``, addressed by ``norm_decay_mult``.
+    The names in its ``state_dict`` are those of BatchNorm. To PyTorch and MMEngine it is a norm
+    layer (``norm_decay_mult`` reaches it), but not a ``_BatchNorm``: the conversion to
+    ``SyncBatchNorm`` (``sync_bn`` in a config) has to leave it alone. It needs none: where several
+    processes train together, prototypes and statistics are those of the rows of all of them.
     """
 
     # Named as a BatchNorm ("bn1"), so that published ResNets load where it takes the place of one.
     _abbr_ = 'bn'
-    _row_weights: Tensor | None = None
+    # Of one forward pass: the weight of each row, and the number of rows of all processes.
+    _labels: tuple[Tensor, int] | None = None
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -54,7 +63,7 @@ class _ProtoNorm(_BatchNorm):
         momentum: float | None = 0.1,
         affine: bool = False,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, ...); statistics and arithmetic are float32 also under autocast.
@@ -68,34 +77,38 @@ class _ProtoNorm(_BatchNorm):
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        weights = self._row_weights
-        if weights is None:
+        if self._labels is None:
             raise RuntimeError(
                 f'{type(self).__name__} needs the identities of its rows in training: run the '
                 'forward pass inside `with prototype_labels(module, pids):`, as the RoI heads of '
                 'mmps do, or choose BatchNorm.'
             )
+        weights, total_rows = self._labels
         if len(weights) != len(x):
             raise ValueError(
                 f'{type(self).__name__} got {len(x)} rows, but prototype_labels {len(weights)} '
                 'pids; give one pid a row.'
             )
-        if len(x) == 0:
+        if total_rows == 0:
             return x
         with torch.autocast(x.device.type, enabled=False):
-            return self._normalise(x, weights)
+            return self._normalise(x, weights, total_rows)
 
-    def _normalise(self, x: Tensor, weights: Tensor) -> Tensor:
+    def _normalise(self, x: Tensor, weights: Tensor, total_rows: int) -> Tensor:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         dims = [0, *range(2, x.dim())]
         shape = [1, -1] + [1] * (x.dim() - 2)
-
         rows = wide.mean(dim=dims[1:]) if x.dim() > 2 else wide
-        mean = weights.to(wide.dtype) @ rows
+        mean = sum_of_statistics(weights.to(wide.dtype) @ rows)
         # The mean square around any point is the variance plus the squared distance of the mean.
-        var, plain_mean = torch.var_mean(wide, dim=dims, correction=0)
-        var = var + (plain_mean - mean).square()
-        self._track(mean.detach(), var.detach(), wide.numel() // wide.size(1))
+        own_var, own_mean = (
+            torch.var_mean(wide, dim=dims, correction=0)
+            if len(x)
+            else wide.new_zeros(2, wide.size(1)).unbind()
+        )
+        squares = own_var + (own_mean - mean).square()
+        var = sum_of_statistics(len(x) / total_rows * squares)
+        self._track(mean.detach(), var.detach(), total_rows * x.shape[2:].numel())
 
         out = (wide - mean.view(shape)) * (var + self.eps).rsqrt().view(shape)
         if self.affine:
@@ -119,7 +132,7 @@ class ProtoNorm1d(_ProtoNorm):
     :func:`prototype_labels` gives: ``mu = mean_t(p_t)``, ``sigma^2 = mean_b((x_b - mu)^2)`` and
     the output ``(x - mu) / sqrt(sigma^2 + eps)``; gradients flow through both. Running mean and
     unbiased variance are tracked as BatchNorm does and used in evaluation. With as many rows of
-    each identity it is BatchNorm.
+    each identity it is BatchNorm. B counts the rows of all processes that train together.
 
     Args:
         num_features: C of the input (B, C) or (B, C, N).
@@ -156,7 +169,8 @@ class ProtoNorm2d(_ProtoNorm):
 def prototype_labels(module: nn.Module, pids: Tensor) -> Iterator[None]:
     """Tell every ProtoNorm below a module the identities of its rows, for one forward pass.
 
-    They are forgotten afterwards, also where an exception ends the pass.
+    They are forgotten afterwards, also where an exception ends the pass. Where several processes
+    train together, all of them have to enter together, each with its own rows, if only with none.
 
     Args:
         module: the module that is run inside the ``with``.
@@ -164,14 +178,16 @@ def prototype_labels(module: nn.Module, pids: Tensor) -> Iterator[None]:
             without identity, -2 background.
     """
     layers = [layer for layer in module.modules() if isinstance(layer, _ProtoNorm)]
-    weights = prototype_weights(pids) if layers else None
     try:
-        for layer in layers:
-            layer._row_weights = weights
+        if layers:
+            (everybody,) = gather_rows(pids)
+            labels = prototype_weights(pids, everybody), len(everybody)
+            for layer in layers:
+                layer._labels = labels
         yield
     finally:
         for layer in layers:
-            layer._row_weights = None
+            layer._labels = None
 
 
 _COUNTERPARTS: dict[type[nn.Module], type[_ProtoNorm]] = {
@@ -197,7 +213,7 @@ def convert_batch_norm(module: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             module.add_module(name, convert_batch_norm(child))
         return module
-    assert isinstance(module, _BatchNorm)
+    assert isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
     norm = counterpart(
         module.num_features, module.eps, momentum=module.momentum, affine=module.affine
     )

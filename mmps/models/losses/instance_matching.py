@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmps.models.collectives import gather_rows, sum_of_losses
+
 from .importance_queue import ImportanceQueue
 from .memory import CircularQueue, LookupTable, filled, mean_cosine
 
@@ -16,6 +18,12 @@ class InstanceMatchingLoss(BaseModule):
     ``s = [V; U] x / temperature``, and the loss is the mean of ``-log softmax(s)[y]`` over the
     labelled rows (OIM, CVPR 2017, eq. 3 to 6). Rows of V and U that were never written stay in the
     softmax with similarity 0, as in the authors' code and its successors (NAE, SeqNet).
+
+    Where several processes train together, each keeps the same memory: the loss is normalised by
+    the labelled rows of all of them, and the rows of all, in rank order, update it. N processes
+    with b rows do what one does with N b. Per step a process receives its fellows' rows: 4 D + 8
+    bytes each (LOIM: 4 more), whatever the sizes of table and queue. All have to call the loss
+    together, if only with no rows.
 
     A training step only *stages* its rows; :meth:`commit` writes them to the memory, so the
     gradients always belong to the memory as it was before the step. ``mmps.MemoryHook`` commits
@@ -79,12 +87,14 @@ class InstanceMatchingLoss(BaseModule):
             memory = torch.cat([self.table.vectors, self.queue.vectors])
             similarities = x @ memory.t() / self.temperature
             total = F.cross_entropy(similarities, y, ignore_index=-1, reduction='sum')
-            loss = total / (y >= 0).sum().clamp(min=1)
-        if self.training:
-            x, overlaps = x.detach(), None if ious is None else ious[persons].detach().float()
-            # Looked at by commit, when the device has finished the step anyway.
-            finite = torch.isfinite(loss.detach()) & torch.isfinite(x).all()
-            self._staged = (x, y, overlaps, finite)
+        if not self.training:
+            return self.loss_weight * total / (y >= 0).sum().clamp(min=1)
+        overlaps = (ious[persons].float(),) if self.needs_ious and ious is not None else ()
+        x, y, *rest = gather_rows(x, y, *overlaps)
+        loss = sum_of_losses(total) / (y >= 0).sum().clamp(min=1)
+        # Looked at by commit, when the device has finished the step anyway.
+        finite = torch.isfinite(loss.detach()) & torch.isfinite(x).all()
+        self._staged = (x, y, rest[0] if rest else None, finite)
         return self.loss_weight * loss
 
     @torch.no_grad()
@@ -105,6 +115,10 @@ class InstanceMatchingLoss(BaseModule):
         with torch.autocast(x.device.type, enabled=False):
             self._last_update = self._update(x[labelled], y[labelled], overlaps, x[~labelled])
 
+    def discard(self) -> None:
+        """Forget the staged rows: the step they belong to did not count."""
+        self._staged = None
+
     def _update(
         self, x: Tensor, pids: Tensor, ious: Tensor | None, others: Tensor
     ) -> dict[str, Tensor]:
@@ -113,7 +127,7 @@ class InstanceMatchingLoss(BaseModule):
         Args:
             x: (N, D) float32, labelled rows in batch order.
             pids: (N,) int64 in 0..L-1.
-            ious: (N,) float32, or None where the step has none.
+            ious: (N,) float32, or None where the loss does not need them.
             others: (M, D) float32, rows of persons without identity in batch order.
 
         Returns:

@@ -7,6 +7,7 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmps.models.collectives import holds_everywhere
 from mmps.models.layers import prototype_labels
 from mmps.registry import MODELS
 
@@ -95,12 +96,13 @@ class ParallelRoIHead(PersonSearchRoIHead):
     ) -> dict[str, Tensor]:
         """The three losses; every one is 0 where fewer than two RoIs are sampled.
 
-        (BatchNorm has no statistics of a single row.)
+        (BatchNorm has no statistics of a single row.) Where several processes train together, one
+        such process means zeros in all of them: they have to take the same way.
         """
         gts, ignored, _ = unpack_gt_instances(batch_data_samples)
         samples = self.sample([results.bboxes for results in rpn_results_list], gts, ignored)
         boxes = [s.priors for s in samples]
-        if sum(map(len, boxes)) < 2:
+        if not holds_everywhere(sum(map(len, boxes)) >= 2):
             return self.no_losses(x)
         pids = sampled_pids(samples, gts)
         with prototype_labels(self, pids):

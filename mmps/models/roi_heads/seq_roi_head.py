@@ -6,6 +6,7 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmps.models.collectives import holds_everywhere
 from mmps.models.layers import prototype_labels
 from mmps.registry import MODELS
 
@@ -101,14 +102,15 @@ class SeqRoIHead(PersonSearchRoIHead):
     ) -> dict[str, Tensor]:
         """The five losses of both stages; every one is 0 where fewer than two RoIs are sampled.
 
-        (BatchNorm has no statistics of a single row.)
+        (BatchNorm has no statistics of a single row.) Where several processes train together, one
+        such process means zeros in all of them: they have to take the same way.
         """
         gts, ignored, metas = unpack_gt_instances(batch_data_samples)
         image_shapes = [meta['img_shape'] for meta in metas]
 
         samples = self.sample([results.bboxes for results in rpn_results_list], gts, ignored)
         boxes = [s.priors for s in samples]
-        if sum(map(len, boxes)) < 2:
+        if not holds_everywhere(sum(map(len, boxes)) >= 2):
             return self.no_losses(x)
         scores, deltas = self.detect(x, boxes)
         losses1 = self.bbox_head.loss(

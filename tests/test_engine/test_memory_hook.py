@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
@@ -63,6 +64,7 @@ def make_runner(
     max_epochs: int = 1,
     unit: str = 'epoch',
     load_from: Path | None = None,
+    optim_wrapper: dict[str, Any] | None = None,
 ) -> Runner:
     """Two iterations of four rows an epoch, in order; a checkpoint after each ``unit``."""
     torch.manual_seed(0)
@@ -77,7 +79,9 @@ def make_runner(
             collate_fn=dict(type='default_collate'),
         ),
         train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=0.1, momentum=0.9), **(optim_wrapper or {})
+        ),
         default_hooks=dict(
             checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=unit == 'epoch')
         ),
@@ -147,3 +151,39 @@ def test_without_the_hook_the_next_forward_commits() -> None:
     torch.testing.assert_close(model.memory.table.vectors[[0, 1]], rows[[0, 2]].detach())
     assert not model.memory.table.vectors[[2, 3]].any()
     assert model.memory.queue.head == 2
+
+
+class SkipsTheSecondStep(OptimWrapper):
+    """As the gradient scaler of mixed precision where gradients overflow."""
+
+    def step(self, **kwargs: Any) -> None:
+        if self._inner_count != 2:
+            super().step(**kwargs)
+
+
+def test_skipped_step_leaves_the_memory_as_it_was(tmp_path: Path) -> None:
+    runner = make_runner(
+        tmp_path, unit='iteration', optim_wrapper=dict(type=SkipsTheSecondStep), max_epochs=2
+    )
+    runner.train()
+    saved = [torch.load(tmp_path / f'iter_{n}.pth', weights_only=True) for n in (1, 2, 3)]
+    states = [checkpoint['state_dict'] for checkpoint in saved]
+    assert states[0]['head.loss_reid.table.vectors'].any()
+    for name, value in states[0].items():
+        assert torch.equal(states[1][name], value), name
+    assert [int(state['head.loss_reid.queue.head']) for state in states] == [2, 2, 4]
+
+
+def test_accumulated_gradients_update_the_memory_every_forward(tmp_path: Path) -> None:
+    make_runner(tmp_path, unit='iteration', optim_wrapper=dict(accumulative_counts=2)).train()
+    first, second = (
+        torch.load(tmp_path / f'iter_{n}.pth', weights_only=True)['state_dict'] for n in (1, 2)
+    )
+    # Rows 0, 2 are persons 0, 1; rows 4, 5, 6 are persons 2, 3, 1.
+    filled = [
+        state['head.loss_reid.table.vectors'].any(dim=1).tolist() for state in (first, second)
+    ]
+    assert filled == [[True, True, False, False], [True] * 4]
+    torch.manual_seed(0)
+    assert torch.equal(first['linear.weight'], TinyModel().linear.weight)
+    assert not torch.equal(second['linear.weight'], first['linear.weight'])

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 from sequential_memory import SequentialQueue, fifo, hea_table, oim_table
 from torch import Tensor
 
@@ -334,16 +335,21 @@ def test_hook_commits_every_iteration_and_logs_at_its_interval() -> None:
     model = torch.nn.Module()
     model.loss_reid = build('doim')
     hub = MessageHub.get_instance('test_hook_commits_every_iteration')
-    runner = SimpleNamespace(model=model, message_hub=hub, iter=0)
+    wrapper = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1))
+    runner = SimpleNamespace(model=model, message_hub=hub, iter=0, optim_wrapper=wrapper)
+    runner.train_dataloader = SimpleNamespace(dataset=None)
     hook = MemoryHook(interval=2)
     names = {f'train/memory_{figure}' for figure in (
         'cosine_table', 'cosine_queue', 'cosine_both', 'filled_table', 'filled_queue',
         'queue_replaced', 'hea_weight',
     )}  # fmt: skip
+    hook.before_train(runner)
     for t in range(4):
+        hook.before_train_iter(runner, t)
         model.loss_reid(*step(t))
         before = snapshot(model.loss_reid)
         runner.iter = t
+        wrapper.step()
         hook.after_train_iter(runner, t)
         assert not same(before, snapshot(model.loss_reid))
         assert set(hub.log_scalars) == (names if t >= 1 else set())
@@ -364,7 +370,10 @@ def test_hook_checks_the_size_of_the_table(name: str) -> None:
     model.loss_reid = build(name)
     inner = SimpleNamespace(num_persons=PERSONS + 1)
     dataset = SimpleNamespace(dataset=inner)
-    runner = SimpleNamespace(model=model, train_dataloader=SimpleNamespace(dataset=dataset))
+    wrapper = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1))
+    runner = SimpleNamespace(
+        model=model, train_dataloader=SimpleNamespace(dataset=dataset), optim_wrapper=wrapper
+    )
     with pytest.raises(ValueError, match=r'loss_reid\.num_persons=8 in the config'):
         MemoryHook().before_train(runner)
     inner.num_persons = PERSONS

@@ -16,6 +16,10 @@ class MemoryHook(Hook):
     ``interval`` iterations it logs what the memory looks like as ``memory_*``: the figures of
     :meth:`~mmps.models.losses.InstanceMatchingLoss.statistics`.
 
+    An iteration whose optimiser step is skipped, because gradients overflowed in mixed precision,
+    leaves the memory as it was. With gradient accumulation (``accumulative_counts``) the memory
+    is updated by every iteration, that is once per forward pass, more often than the weights.
+
     Args:
         interval: iterations between two logs; as the logger's.
     """
@@ -25,9 +29,10 @@ class MemoryHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
+        self._stepped = False
 
     def before_train(self, runner: Runner) -> None:
-        """Check the size of the lookup table.
+        """Check the size of the lookup table, and watch the optimiser.
 
         Raises:
             ValueError: if the table and the training dataset differ in their number of persons.
@@ -43,10 +48,22 @@ class MemoryHook(Hook):
                     f'({type(dataset).__name__}) has {persons} labelled persons; set '
                     f'model.{name}.num_persons={persons} in the config.'
                 )
+        # The gradient scaler of mixed precision does not call a step that it skips.
+        runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
+
+    def before_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        """Forget the step of the iteration before."""
+        self._stepped = False
+
+    def _note_step(self, *args: object) -> None:
+        self._stepped = True
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
-        """Commit the rows of this iteration, and log."""
+        """Commit the rows of this iteration, unless its step was skipped, and log."""
+        skipped = runner.optim_wrapper.should_update() and not self._stepped
         for _, loss in self._losses(runner):
+            if skipped:
+                loss.discard()
             loss.commit()
             if self.every_n_train_iters(runner, self.interval):
                 for name, value in loss.statistics().items():

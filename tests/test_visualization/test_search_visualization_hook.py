@@ -7,7 +7,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.visualization import Visualizer
 
 from mmps.engine import SearchVisualizationHook
-from mmps.evaluation import PersonSearchMetric, Predictions
+from mmps.evaluation import PersonSearchMetric, Predictions, make_searches
 from mmps.registry import HOOKS
 from mmps.visualization import PersonSearchVisualizer
 
@@ -36,8 +36,8 @@ def test_hook_sends_searches_to_the_back_ends(runner: SimpleNamespace, tmp_path:
     hook.after_test_epoch(runner, {})
     pictures = sorted((tmp_path / 'vis_data/vis_image').iterdir())
     assert [path.name for path in pictures] == [
-        'test_search_1_7.png',
-        'test_search_2_7.png',
+        'test_search_1_0.png',
+        'test_search_2_0.png',
         'val_search_1_7.png',
         'val_search_2_7.png',
     ]
@@ -53,8 +53,11 @@ def test_hook_searches_as_the_metric_does(
         PersonSearchVisualizer, 'add_search', lambda *args, **kwargs: drawn.append(args)
     )
     (metric,) = runner.test_evaluator.metrics
-    metric.settings['score_thr'] = 0.5
+    metric.searches = make_searches(
+        {'reid': {'gallery': 'ground_truth'}, 'low': {'score_thr': 0.45}, 'search': {}}
+    )
     metric.predictions.det_scores[2:4] = 0.4
+    metric.predictions.det_scores[4:6] = 0.48
     SearchVisualizationHook().after_test_epoch(runner)
     found = {Path(result.image).name for *_, results in drawn for result in results}
     assert found == {'c3s1_000003.png'}

@@ -38,7 +38,8 @@ class SearchVisualizationHook(Hook):
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Draw searches of a test."""
-        self._draw(runner.test_evaluator, 'test_search', runner.iter)
+        # Not `runner.iter`: without training it would build the training loop, and its dataset.
+        self._draw(runner.test_evaluator, 'test_search', 0)
 
     def _draw(self, evaluator: Evaluator, name: str, step: int) -> None:
         visualizer = Visualizer.get_current_instance()

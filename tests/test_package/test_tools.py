@@ -1,6 +1,8 @@
 """`tools/train.py`, `tools/test.py` and `get_flops.py`, run in this process."""
 
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,6 +72,19 @@ log_level = 'ERROR'
 """
 
 
+# Stands in for Slurm's: writes down its arguments, and runs the command that follows its options
+# as one process, without MMEngine's Slurm launcher, which asks Slurm's own tools for the nodes.
+FAKE_SRUN = """#!/usr/bin/env bash
+set -euo pipefail
+printf '%s\\n' "$@" > srun_arguments
+while [[ $1 == -* ]]; do
+  if [[ $1 == -p ]]; then shift; fi
+  shift
+done
+exec "$@" --launcher none
+"""
+
+
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Run a tool by name with arguments, as the command line does."""
@@ -108,6 +123,38 @@ def test_train_resume_and_test(tool, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert Config.fromfile(result).sum == pytest.approx(expected, abs=1e-5)
 
 
+def test_slurm_scripts_train_and_test(tool, tmp_path: Path) -> None:
+    (tmp_path / 'srun').write_text(FAKE_SRUN)
+    (tmp_path / 'srun').chmod(0o755)
+    environment = {
+        **os.environ,
+        'PATH': f'{tmp_path}:{os.environ["PATH"]}',
+        'PYTHON': sys.executable,
+        'PYTHONPATH': str(tmp_path),
+        'GPUS': '4',
+        'GPUS_PER_NODE': '2',
+        'SRUN_ARGS': '--qos=low --exclusive',
+    }
+
+    def run(script: str, *arguments: str) -> list[str]:
+        subprocess.run(
+            ['bash', str(ROOT / 'tools' / script), 'gpu', 'search', 'config.py', *arguments],
+            env=environment,
+            cwd=tmp_path,
+            check=True,
+            timeout=300,
+        )
+        return (tmp_path / 'srun_arguments').read_text().split()
+
+    arguments = run('slurm_train.sh', 'work', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert {'--ntasks=4', '--ntasks-per-node=2', '--gres=gpu:2'} < set(arguments)
+    assert {'--qos=low', '--exclusive', '--job-name=search', 'gpu'} < set(arguments)
+    assert arguments[-4:] == ['--launcher', 'slurm', '--cfg-options', 'train_cfg.max_epochs=1']
+
+    run('slurm_test.sh', 'work/epoch_1.pth', '--work-dir', 'tested')
+    assert list((tmp_path / 'tested').glob('*/*.json'))
+
+
 def test_amp_replaces_the_plain_wrapper_only(tool) -> None:
     enable_amp = runpy.run_path(str(ROOT / 'tools/train.py'))['enable_amp']
     cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', clip_grad=dict(max_norm=10))))
@@ -123,16 +170,6 @@ def test_auto_scale_lr_needs_a_base_batch_size(tool) -> None:
     enable = runpy.run_path(str(ROOT / 'tools/train.py'))['enable_auto_scale_lr']
     with pytest.raises(ValueError, match='base_batch_size'):
         enable(Config(dict()))
-
-
-def test_out_reaches_the_person_search_metric(tool) -> None:
-    enable_dump = runpy.run_path(str(ROOT / 'tools/test.py'))['enable_dump']
-    metric = dict(type='mmps.PersonSearchMetric')
-    cfg = Config(dict(test_evaluator=[dict(type='CocoMetric'), metric]))
-    enable_dump(cfg, 'predictions.npz')
-    assert cfg.test_evaluator == [dict(type='CocoMetric'), dict(**metric, dump='predictions.npz')]
-    with pytest.raises(ValueError, match=r'no mmps\.PersonSearchMetric'):
-        enable_dump(Config(dict(test_evaluator=dict(type='CocoMetric'))), 'predictions.npz')
 
 
 def test_flops_of_the_parts_add_up_and_grow_with_the_proposals(tool) -> None:

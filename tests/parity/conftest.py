@@ -1,14 +1,17 @@
-"""Reference outputs of the authors' own code.
+"""Reference outputs of the authors' own code, and real annotations.
 
-The folder is named by ``MMPS_PARITY`` (default ``../shared/parity``, beside the checkout). Without
-it every test here is skipped with the reason.
+The folder of references is named by ``MMPS_PARITY`` (default ``../shared/parity``, beside the
+checkout), that of annotations by ``MMPS_PARITY_DATA`` (default: unpacked from the archives in
+``MMPS_SHARED_DATA``, ``../shared/data``). Without them every test here is skipped with the reason.
 """
 
 import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
-from references import PARITY
+from references import PARITY, real_annotations
 
 
 @pytest.fixture(scope='session')
@@ -23,3 +26,31 @@ def fixtures() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope='session')
+def prw_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PRW's annotations in its native layout."""
+    folder = tmp_path_factory.mktemp('prw')
+    return real_annotations('PRW-v16.04.20', archive='prw_annotations.tar.xz', folder=folder)
+
+
+@pytest.fixture(scope='session')
+def cuhk_sysu_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CUHK-SYSU's protocol in its native layout."""
+    folder = tmp_path_factory.mktemp('cuhk_sysu')
+    return real_annotations('CUHK-SYSU', archive='cuhk_sysu_protocol.tar.xz', folder=folder)
+
+
+@pytest.fixture(scope='session')
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where parsed annotations are kept from one module to the next."""
+    return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def own_cache(cache_folder: Path) -> Iterator[None]:
+    """Leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(cache_folder))
+        yield

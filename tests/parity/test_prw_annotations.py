@@ -1,29 +1,10 @@
 """PRW's real annotations, read whole: the counts that the dataset is known to have."""
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
-import pytest
-from references import DATA
 
 from mmps.datasets import PRWDataset
-
-ARCHIVE = DATA / 'prw_annotations.tar.xz'
-
-pytestmark = pytest.mark.skipif(
-    not ARCHIVE.is_file(), reason=f'needs {ARCHIVE} (its folder is set by MMPS_SHARED_DATA)'
-)
-
-
-@pytest.fixture(scope='module')
-def prw_root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('prw')
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter='data')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('XDG_CACHE_HOME', str(folder / 'cache'))
-        yield folder / 'PRW-v16.04.20'
 
 
 def load(root: Path, split: str) -> tuple[PRWDataset, list[dict]]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mmps.files import whole_file
 
 FORMAT = 'mmps.predictions'
 FORMAT_VERSION = 2
@@ -37,19 +38,8 @@ def write_predictions_file(
         'meta': text,
         **arrays,
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, since a rename is atomic only within a file system.
-    handle, temporary = tempfile.mkstemp(suffix='.tmp', prefix=target.name, dir=target.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            np.savez(file, **contents)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp's files are for their owner only
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(target) as file:
+        np.savez(file, **contents)
 
 
 def read_predictions_file(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmdet.structures.bbox import HorizontalBoxes
 from small_models import build_model, in_every_selection, make_batch
 
 RPN_LOSSES = {'loss_rpn_cls', 'loss_rpn_bbox'}
@@ -190,6 +191,27 @@ def test_queries_are_embedded_as_given_boxes(detecting: Any) -> None:
     (again,) = detecting.predict_with_given_boxes(data['inputs'], data['data_samples'], boxes[:1])
     torch.testing.assert_close(again.embeddings, given[0].embeddings, rtol=0, atol=1e-5)
     assert not torch.allclose(given[0].embeddings[0], given[0].embeddings[1], atol=1e-3)
+
+
+def test_annotated_boxes_are_embedded_if_asked() -> None:
+    batch = make_batch([0, 1], [], [2], scale_factor=(0.5, 0.4))
+    boxes = []
+    for sample in batch['data_samples']:
+        # As a test pipeline that loads annotations after Resize: in pixels of the original image.
+        boxes.append(sample.query_instances.bboxes)
+        sample.gt_instances.bboxes = HorizontalBoxes(sample.query_instances.bboxes)
+    del batch['data_samples'][1].query_instances
+    name = 'oimnetppp_r50_prw'
+    model = build_model(name, test_cfg__embed_ground_truth=True)
+    samples = predict(model, batch)
+    data = model.data_preprocessor(batch)
+    given = model.predict_with_given_boxes(data['inputs'], data['data_samples'], boxes)
+    assert [len(sample.gt_instances.embeddings) for sample in samples] == [2, 0, 1]
+    for sample, expected in zip(samples, given, strict=True):
+        torch.testing.assert_close(sample.gt_instances.embeddings, expected.embeddings)
+    assert not torch.allclose(*samples[0].gt_instances.embeddings, atol=1e-3)
+    for sample in predict(build_model(name), make_batch([0])):
+        assert 'embeddings' not in sample.gt_instances
 
 
 def test_given_boxes_are_one_tensor_an_image(detecting: Any) -> None:

@@ -132,7 +132,8 @@ def test_tool(
     run_tool: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    predictions.meta = {'evaluation': {'score_thr': 0.5, 'topk': [1, 3], 'cws': True}}
+    searches = {'search': {'score_thr': 0.5, 'cws': True}}
+    predictions.meta = {'evaluation': {'searches': searches, 'topk': [1, 3]}}
     predictions.save(tmp_path / 'trained.npz')
     predictions.det_scores[3] = 0
     predictions.save(tmp_path / 'untrained.npz')

@@ -99,11 +99,14 @@ def with_variants(searches: Mapping[str, Search], args: argparse.Namespace) -> d
     variants = {}
     for name, search in searches.items():
         variants[name] = changed = replace(search, **changes)
-        if search.gallery == 'detections' and args.cbgm is not None:
+        if search.gallery == 'ground_truth':
+            continue
+        if args.cbgm is not None:
             k1, k2 = args.cbgm
             variants[f'{name}_cbgm'] = replace(changed, cbgm={'k1': k1, 'k2': k2})
-        if search.gallery == 'detections' and args.reid:
-            variants[name.replace('search', 'reid')] = replace(changed, gallery='ground_truth')
+        if args.reid:
+            reid = 'reid' if name == 'search' else f'{name}_reid'
+            variants[reid] = replace(changed, gallery='ground_truth')
     if args.cross_camera:
         protocol = {'type': 'mmps.prw_protocol', 'cross_camera': True}
         variants['search_cross_camera'] = Search(protocol=protocol, **changes)

@@ -55,4 +55,15 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(type='mmps.PersonSearchMetric')
-test_evaluator = val_evaluator
+test_evaluator = dict(
+    type='mmps.PersonSearchMetric',
+    searches=dict(
+        search=dict(),
+        search_cross_camera=dict(protocol=dict(type='mmps.prw_protocol', cross_camera=True)),
+        # More searches in the same predictions, each with a row of figures of its own:
+        # search_cbgm=dict(cbgm=dict(k1=30, k2=4)),  # SeqNet's re-ranking by context
+        # search_no_cws=dict(cws=False),
+        # search_strict=dict(matching='strict'),
+        # reid=dict(gallery='ground_truth'),  # with model.test_cfg.embed_ground_truth=True
+    ),
+)

@@ -47,14 +47,16 @@ def check_content(
         lists[key] = list(_without_problems(key, lists[key], check, problems))
         return lists[key]
 
-    # Annotations of an image at fault are not to blame for it.
-    all_image_ids = {entry['id'] for entry in lists['images'] if _has_id(entry)}
+    # Annotations are not to blame for an image or category at fault.
+    image_ids, category_ids = (
+        {entry['id'] for entry in lists[key] if _has_id(entry)} for key in ('images', 'categories')
+    )
     categories = keep('categories', _CategoryChecks())
     names = {category['name'] for category in categories}
     if names and names.isdisjoint(classes):
         problems.append(f'categories: none is named {" or ".join(classes)}, only {sorted(names)}')
     images = {image['id']: image for image in keep('images', _ImageChecks())}
-    checks = _AnnotationChecks(images, all_image_ids, {category['id'] for category in categories})
+    checks = _AnnotationChecks(images, image_ids, category_ids)
     annotations = {entry['id']: entry for entry in keep('annotations', checks)}
     if 'queries' in lists:
         keep('queries', lambda query: _query_problems(query, images, annotations))

@@ -115,9 +115,15 @@ class CocoPersonSearchDataset(PersonSearchDataset):
     def _queries(self, annotations: Annotations) -> list[Query]:
         if self.split == 'train':
             return []
-        if annotations.queries is not None:
-            return annotations.queries
-        return draw_queries(annotations, seed=self.query_seed)
+        queries = annotations.queries
+        if queries is None:
+            queries = draw_queries(annotations, seed=self.query_seed)
+        if self.split == 'query' and not queries:
+            raise ValueError(
+                f'{self.ann_file}: nobody to look for: it lists no queries, or no person is in two '
+                'images'
+            )
+        return queries
 
 
 def _corners(box: Box) -> list[float]:

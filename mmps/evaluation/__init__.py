@@ -1,10 +1,12 @@
 """Evaluation: predictions as one exchange format, pure functions on it, MMEngine's metric."""
 
+from .eval_cache import load_eval_cache, predictions_from_eval_cache
 from .functional import (
     Protocol,
     Search,
     SearchResult,
     build_protocol,
+    cbgm_reranker,
     evaluate_detection,
     evaluate_predictions,
     evaluate_search,
@@ -27,13 +29,16 @@ __all__ = [
     'Search',
     'SearchResult',
     'build_protocol',
+    'cbgm_reranker',
     'custom_protocol',
     'evaluate_detection',
     'evaluate_predictions',
     'evaluate_search',
     'first_detection_search',
     'identity_protocol',
+    'load_eval_cache',
     'make_searches',
+    'predictions_from_eval_cache',
     'prw_protocol',
     'recorded_searches',
     'recorded_settings',

@@ -1,6 +1,7 @@
 """Pure functions of evaluation: arrays in, figures out."""
 
 from .average_precision import average_precision, count_at_least
+from .cbgm import cbgm_reranker
 from .detection import evaluate_detection
 from .matching import overlapping_detections, paired_iou, target_iou_threshold
 from .person_search import (
@@ -28,6 +29,7 @@ __all__ = [
     'SearchResult',
     'average_precision',
     'build_protocol',
+    'cbgm_reranker',
     'count_at_least',
     'evaluate_detection',
     'evaluate_predictions',

@@ -4,6 +4,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from small_models import CONFIGS
 from torch import Tensor
 
 from mmps.converters import (
+    Converted,
     Rule,
     Unread,
     check_names,
@@ -177,6 +179,35 @@ def test_seqnet_round_trip(seqnet: dict[str, Tensor]) -> None:
         for key in published
         if '.bbox_pred.' in key and key.startswith('roi_heads') and 'tracked' not in key
     )
+
+
+@pytest.mark.parametrize(
+    ('name', 'to_published', 'to_ours', 'total'),
+    [
+        ('seqnet_r50_prw', seqnet_from_mmps, seqnet_to_mmps, 48_418_735),
+        ('oim_r50_prw', oimnet_from_mmps, oimnet_to_mmps, 48_522_369),
+        ('oimnetpp_r50_prw', oimnet_from_mmps, oimnet_to_mmps, 48_522_369),
+        ('oimnetppp_r50_prw', oimnet_from_mmps, oimnet_to_mmps, 48_522_369),
+    ],
+)
+def test_parameters_of_the_authors_are_accounted_for(
+    name: str,
+    to_published: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    to_ours: Callable[[dict[str, Tensor]], Converted],
+    total: int,
+) -> None:
+    """Their models have as many as ours and what they never read: no more, no less."""
+    init_default_scope('mmdet')
+    with torch.device('meta'):
+        model = MODELS.build(Config.fromfile(CONFIGS / f'{name}.py').model)
+    state_dict = {key: torch.empty_like(v, device='cpu') for key, v in model.state_dict().items()}
+    published = to_published(state_dict)
+    buffers = ('running_mean', 'running_var', 'num_batches_tracked', '.lut', '.cq')
+    theirs = {key: v.numel() for key, v in published.items() if not key.endswith(buffers)}
+    assert sum(theirs.values()) == total
+    unread = to_ours(published).unread
+    never_read = sum(unread[key] for key in theirs.keys() & unread.keys())
+    assert sum(p.numel() for p in model.parameters()) + never_read == total
 
 
 def test_tool(

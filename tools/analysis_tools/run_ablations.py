@@ -14,7 +14,6 @@ import argparse
 import copy
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -142,9 +141,10 @@ def read_result(path: Path, settings: dict[str, Any]) -> dict[str, float] | None
 
 def write_json(value: Any, path: Path) -> None:
     """Write a file that is never half written."""
-    partial = path.with_suffix('.partial')
-    partial.write_text(json.dumps(value, indent=2) + '\n')
-    os.replace(partial, path)
+    from mmps.files import whole_file
+
+    with whole_file(path) as file:
+        file.write((json.dumps(value, indent=2) + '\n').encode())
 
 
 def summarise(runs: dict[Cell, list[dict[str, float]]]) -> dict[Cell, dict[str, dict[str, float]]]:

@@ -7,13 +7,14 @@ exactly the sizes and modification times of the files from which it was made.
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.logging import print_log
+
+from mmps.files import whole_file
 
 T = TypeVar('T')
 
@@ -70,16 +71,9 @@ def _digest(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    temporary = None
+def _save(path: Path, arrays: Mapping[str, Any]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A process that reads meanwhile sees the old file or the new one, never half of it.
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix='.tmp', delete=False) as file:
-            temporary = file.name
+        with whole_file(path) as file:
             np.savez(file, **arrays)
-        os.replace(temporary, path)
     except OSError as error:  # a read-only or full home folder
         print_log(f'{path}: no cache written ({error})', logger='current', level=logging.DEBUG)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

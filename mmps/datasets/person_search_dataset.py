@@ -59,13 +59,16 @@ class PersonSearchDataset(BaseDetDataset):
         return len(self._metainfo['person_ids'])
 
     def filter_data(self) -> list[dict]:
-        """Items that ``filter_cfg`` leaves; all of them in ``test_mode``."""
-        if self.test_mode or not self.filter_cfg:
-            return self.data_list
+        """Items that ``filter_cfg`` leaves; all of them in ``test_mode``.
+
+        Raises:
+            ValueError: there are none.
+        """
+        wanted = {} if self.test_mode else self.filter_cfg or {}
         items = self.data_list
-        if self.filter_cfg.get('filter_empty_gt', False):
+        if wanted.get('filter_empty_gt', False):
             items = [item for item in items if item['instances']]
-        min_size = self.filter_cfg.get('min_size', 0)
+        min_size = wanted.get('min_size', 0)
         if min_size > 0:
             for item in items:
                 if 'width' in item:
@@ -74,6 +77,11 @@ class PersonSearchDataset(BaseDetDataset):
                 with Image.open(item['img_path']) as image:
                     item['width'], item['height'] = image.size
             items = [item for item in items if min(item['width'], item['height']) >= min_size]
+        if not items:
+            raise ValueError(
+                f'data_root={self.data_root!r}: of {len(self.data_list)} items of the split '
+                f'{self.split!r} none is left after filter_cfg={wanted}'
+            )
         return items
 
 

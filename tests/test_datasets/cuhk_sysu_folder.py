@@ -36,11 +36,8 @@ QUERIES = (
     ),
     ('p11', 's3.jpg', [0, 0, 10, 20], [('s6.jpg', [8, 8, 12, 24]), ('s5.jpg', None)]),
 )
-# In galleries of 100 the same queries and targets, and more images.
-QUERIES_100 = tuple(
-    (name, image, box, [*gallery, (more, None)])
-    for (name, image, box, gallery), more in zip(QUERIES, ('s3.jpg', 's7.jpg'), strict=True)
-)
+# Galleries of 100 have the same queries and targets, and more images.
+QUERIES_100 = (QUERIES[0], (*QUERIES[1][:3], [*QUERIES[1][3], ('s7.jpg', None)]))
 # The second of the usual queries, and one that is none of them.
 OCCLUSION = (('p11', 's3.jpg', [0, 0, 10, 20], [('s6.jpg', [8, 8, 12, 24]), ('s7.jpg', None)]),)
 RESOLUTION = (('p20', 's7.jpg', [1, 1, 12, 24], [('s5.jpg', [6, 6, 12, 24]), ('s6.jpg', None)]),)

@@ -14,16 +14,20 @@ default_scope = 'mmdet'
 custom_imports = dict(imports=['mmps'], allow_failed_imports=False)
 train_dataloader = dict(dataset=dict(data_root={root!r}))
 val_dataloader = dict(dataset=dict(data_root={root!r}))
+test_dataloader = dict(dataset=dict(data_root={root!r}))
 visualizer = dict(type='mmps.PersonSearchVisualizer', name='browse')
 """
 
 
+def write_config(path: Path, dataset: str, root: Path) -> Path:
+    base = str(REPOSITORY / 'configs' / '_base_' / 'datasets' / f'{dataset}.py')
+    path.write_text(CONFIG.format(base=base, root=str(root)))
+    return path
+
+
 @pytest.fixture
 def config(prw_root, tmp_path):
-    path = tmp_path / 'tiny.py'
-    base = str(REPOSITORY / 'configs' / '_base_' / 'datasets' / 'prw.py')
-    path.write_text(CONFIG.format(base=base, root=str(prw_root)))
-    return path
+    return write_config(tmp_path / 'tiny.py', 'prw', prw_root)
 
 
 def browse(monkeypatch, *args) -> None:
@@ -56,6 +60,18 @@ def test_draws_the_gallery_on_its_frames(config, tmp_path, monkeypatch):
     assert changed.max() < 40
     empty = cv2.imread(str(out / 'c4s3_002000.jpg')).astype(int)
     assert np.abs(empty - 100).max() < 12
+
+
+def test_draws_cuhk_sysu(cuhk_sysu_root, tmp_path, monkeypatch):
+    config = write_config(tmp_path / 'tiny.py', 'cuhk-sysu', cuhk_sysu_root)
+    out = tmp_path / 'out'
+    browse(monkeypatch, config, '--split', 'test', '--out-dir', out)
+    assert sorted(path.name for path in out.iterdir()) == ['s3.jpg', 's5.jpg', 's6.jpg', 's7.jpg']
+    picture = cv2.imread(str(out / 's6.jpg')).astype(int)
+    changed = np.argwhere(np.abs(picture - 120).max(axis=2) > 40)
+    # Its one box reaches from (8, 8) to (20, 32).
+    assert len(changed) > 0
+    assert changed[:, 1].max() < 50
 
 
 @pytest.mark.parametrize(

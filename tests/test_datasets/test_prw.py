@@ -130,6 +130,8 @@ def test_small_frames_are_filtered(prw_root):
     assert [filtered.get_data_info(index)['img_id'] for index in range(len(filtered))] == [1, 2]
     assert filtered.get_data_info(0)['height'] == 48
     assert filtered.get_data_info(0)['width'] == 64
+    with pytest.raises(ValueError, match=r"3 items of the split 'train' none is left .*: 64\}"):
+        load(prw_root, 'train', filter_cfg={'min_size': 64})
     with pytest.raises(ValueError, match=r"not \['min_gt_size'\]"):
         load(prw_root, 'train', filter_cfg={'min_gt_size': 32})
 

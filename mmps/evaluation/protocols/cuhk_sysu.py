@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmps.datasets.cuhk_sysu_files import (
+    FULL_SET,
     LAYOUT,
     SearchFile,
     corner_boxes,
@@ -19,8 +20,6 @@ from mmps.evaluation.functional.protocol import Protocol
 from mmps.evaluation.predictions import Predictions
 from mmps.registry import PROTOCOLS
 
-FULL_SET = -1
-
 
 @PROTOCOLS.register_module()
 def cuhk_sysu_protocol(
@@ -32,7 +31,10 @@ def cuhk_sysu_protocol(
 ) -> Protocol:
     """Every query is searched in the images that a test file lists for it.
 
-    A target is the box that the file gives in such an image, whatever the annotations say.
+    A target is the box that the file gives in such an image, whatever the annotations say. The
+    published files have six oddities, which count as in SeqNet's code: two queries are searched in
+    their own image, too, and four galleries list an image twice, which is ranked once but counts
+    twice in what there is to find.
 
     Args:
         predictions: of the test images, with the queries of the test file; which is which is
@@ -49,8 +51,7 @@ def cuhk_sysu_protocol(
             sense (the message names file and entry); or an image of it is not among those of the
             predictions, or a query of it not among theirs.
     """
-    full_set = gallery_size == FULL_SET and subset is None
-    file, key = search_file(gallery_size=50 if full_set else gallery_size, subset=subset)
+    file, key = search_file(gallery_size=gallery_size, subset=subset)
     check_layout(os.fspath(data_root), [file], frames=None, layout=LAYOUT)
     path = Path(data_root) / file
     tests = load_search_file(path, key)
@@ -66,7 +67,8 @@ def cuhk_sysu_protocol(
         own_image=image[tests.query_image],
         gallery_indptr=tests.gallery_indptr,
         gallery_images=image[tests.gallery_image],
-        full_set=full_set,
+        full_set=gallery_size == FULL_SET,
+        num_to_find=tests.num_to_find,
         queries=None if in_order else queries,
     )
 

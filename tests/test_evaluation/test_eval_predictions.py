@@ -134,18 +134,26 @@ def test_sizes_of_the_gallery(
 ) -> None:
     asked = []
 
-    def protocol(predictions: Predictions, *, data_root: str, gallery_size: int) -> Any:
-        asked.append((data_root, gallery_size))
+    def protocol(predictions: Predictions, **arguments: Any) -> Any:
+        asked.append(arguments)
         return mmps.evaluation.prw_protocol(predictions)
 
     monkeypatch.setitem(mmps.registry.PROTOCOLS.module_dict, 'cuhk_sysu_protocol', protocol)
     sysu = ('--json', '--protocol', 'cuhk-sysu', '--data-root', 'sysu')
     assert json.loads(run(*sysu)).keys() == evaluate_predictions(predictions).keys()
-    figures = json.loads(run(*sysu, '--gallery-size', 50, -1))
-    assert [key for key in figures if 'mAP' in key] == ['search_50/mAP', 'search_full/mAP']
-    assert asked == [('sysu', 100), ('sysu', 50), ('sysu', -1)]
+    figures = json.loads(run(*sysu, '--gallery-size', 50, -1, '--subset', 'Occlusion'))
+    names = [key.removesuffix('/mAP') for key in figures if key.endswith('/mAP')]
+    assert names == ['search_50', 'search_full', 'search_occlusion']
+    assert asked == [
+        dict(data_root='sysu', gallery_size=100),
+        dict(data_root='sysu', gallery_size=50),
+        dict(data_root='sysu', gallery_size=-1),
+        dict(data_root='sysu', subset='Occlusion'),
+    ]
     with pytest.raises(SystemExit, match=r'^error: --protocol cuhk-sysu .* --data-root'):
         run('--protocol', 'cuhk-sysu')
+    with pytest.raises(SystemExit, match=r'^error: --gallery-size goes with'):
+        run('--gallery-size', 50)
 
 
 def test_an_error_is_one_line(

@@ -1,7 +1,8 @@
 """Evaluate the predictions of a file again, without the model.
 
     python tools/analysis_tools/eval_predictions.py prw.npz --cbgm 30 4 --cross-camera
-    python tools/analysis_tools/eval_predictions.py sysu.npz --protocol cuhk-sysu \
+    python tools/analysis_tools/eval_predictions.py prw.npz --config configs/seqnet_r50_prw.py
+    python tools/analysis_tools/eval_predictions.py sysu.npz --protocol cuhk-sysu \\
         --data-root data/CUHK-SYSU --gallery-size 50 100 500 1000 2000 4000 -1
 
 The searches are those of the metric that wrote the file, or those of a config's test_evaluator, or
@@ -28,13 +29,16 @@ def make_parser() -> argparse.ArgumentParser:
     source.add_argument(
         '--protocol', choices=['prw', 'cuhk-sysu'], help='search by this protocol alone'
     )
-    parser.add_argument('--data-root', help='folder of CUHK-SYSU, for its protocol')
-    parser.add_argument(
+    sysu = parser.add_argument_group('with --protocol cuhk-sysu')
+    sysu.add_argument('--data-root', help='folder of the data set, for the files of the protocol')
+    sysu.add_argument(
         '--gallery-size',
         type=int,
         nargs='+',
-        default=[100],
-        help='sizes of the gallery, for the protocol of CUHK-SYSU; -1: the full set (default: 100)',
+        help='sizes of the gallery; -1: the full set (default: 100)',
+    )
+    sysu.add_argument(
+        '--subset', choices=['Occlusion', 'Resolution'], nargs='+', help='search these, too'
     )
     parser.add_argument(
         '--no-cws', action='store_true', help='do not weight similarities by the detection score'
@@ -76,17 +80,20 @@ def config_settings(path: str) -> dict[str, Any]:
 
 
 def protocol_searches(args: argparse.Namespace) -> dict[str, Search]:
-    """One search, or one for each size of the gallery."""
+    """One search, or one for each size of the gallery and each subset."""
     if args.protocol == 'prw':
         return {'search': Search(protocol={'type': 'mmps.prw_protocol'})}
     if args.data_root is None:
         raise ValueError('--protocol cuhk-sysu reads annotation/ in --data-root: give that, too')
     protocol = {'type': 'mmps.cuhk_sysu_protocol', 'data_root': args.data_root}
+    sizes = args.gallery_size or [100]
     searches = {}
-    for size in args.gallery_size:
+    for size in sizes:
         name = 'search_full' if size == -1 else f'search_{size}'
-        name = 'search' if len(args.gallery_size) == 1 else name
+        name = 'search' if len(sizes) == 1 else name
         searches[name] = Search(protocol={**protocol, 'gallery_size': size})
+    for subset in args.subset or ():
+        searches[f'search_{subset.lower()}'] = Search(protocol={**protocol, 'subset': subset})
     return searches
 
 
@@ -114,6 +121,10 @@ def with_variants(searches: Mapping[str, Search], args: argparse.Namespace) -> d
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, float]:
+    if args.protocol != 'cuhk-sysu':
+        for option in ('data_root', 'gallery_size', 'subset'):
+            if getattr(args, option) is not None:
+                raise ValueError(f'--{option.replace("_", "-")} goes with --protocol cuhk-sysu')
     predictions = Predictions.load(args.file)
     if args.config is not None:
         settings = config_settings(args.config)

@@ -143,14 +143,13 @@ def draw_similarity(
     curve: SimilarityCurve, points: Sequence[OperatingPoint], path: str | Path
 ) -> None:
     """Draw precision and recall over the similarity threshold; dotted: the chosen thresholds."""
-    passing = curve.num_right + curve.num_wrong > 0
     figure, axes = new_axes(xlabel='lowest similarity', ylabel='%')
-    thresholds = curve.thresholds[passing]
-    lines = {'precision': curve.precision[passing], 'recall': curve.recall[passing]}
-    plot_lines(axes, {name: _percent(thresholds, values) for name, values in lines.items()})
+    lines = {'precision': curve.precision, 'recall': curve.recall}
+    shown = curve.span
+    thresholds = curve.thresholds[shown]
+    plot_lines(axes, {name: _percent(thresholds, y[shown]) for name, y in lines.items()})
     for point in points:
         axes.axvline(point.threshold, color=INK, linewidth=0.8, linestyle=':')
-    axes.set_xlim(max(float(thresholds.min(initial=0.0)), -0.5), 1)
     axes.set_ylim(0, 102)
     save_figure(figure, path)
 

@@ -78,8 +78,8 @@ def camera_pairs_section(pairs: CameraPairs, images: Path) -> Section:
 def box_height_section(groups: QueryGroups, images: Path) -> Section:
     """Show figures by the height of the query's box."""
     text = (
-        "Equally many queries in each group. Targets detected: the share of the targets' boxes "
-        'that some detection overlaps; the search cannot find the others.'
+        'Equally many queries in each group, a border in the lower one. Targets detected: the '
+        "share of the targets' boxes that some detection overlaps; no search can find the others."
     )
     return _groups_section(
         groups,
@@ -95,7 +95,8 @@ def coverage_section(groups: QueryGroups, images: Path) -> Section:
     """Show figures by how much of the query's box is covered by other persons' boxes."""
     text = (
         "No data set says who hides whom. This is the share of the query's box that lies under "
-        "other persons' annotated boxes, whether they stand in front or behind."
+        "other persons' annotated boxes, whether they stand in front or behind. A border is in "
+        'the lower group.'
     )
     return _groups_section(
         groups,

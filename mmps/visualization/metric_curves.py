@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.ticker import MaxNLocator
+
 from .figures import Curve, add_legend, new_axes, plot_lines, save_figure
 from .training_curves import read_scalars
 
@@ -86,6 +88,7 @@ def draw_metrics(runs: Mapping[str, MetricCurve], path: str | Path, *, metric: s
         curves[label] = steps, [100 * value for value in values]
     figure, axes = new_axes(xlabel=unit, ylabel=f'{metric} [%]')
     plot_lines(axes, curves)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(axes)  # also of a single run: it tells the best value
     save_figure(figure, path)
 

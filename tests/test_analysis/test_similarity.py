@@ -105,6 +105,7 @@ def test_nothing_wrong_and_nothing_at_all():
     point = operating_point(nothing, false_alarm_rate=0)
     assert (point.recall, point.false_alarm_rate) == (0, 0)
     assert np.isnan(point.precision)
+    assert all(len(row) == 0 for row in sampled(nothing).values())
 
 
 def test_equals_sorting():
@@ -125,10 +126,14 @@ def test_equals_sorting():
 
 def test_sampled_rows_are_of_the_curve():
     result = curve()
+    assert result.thresholds[result.span.start] == -0.5, 'the last that lets all through'
+    assert result.thresholds[result.span.stop - 1] == 0.75, 'the last that lets any through'
     rows = sampled(result, step=2048)
-    assert rows['thresholds'].tolist() == [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75]
-    assert rows['false_alarms_per_query'].tolist() == [3, 3, 3, 2, 2, 2, 2, 1]
-    assert {len(row) for row in rows.values()} == {8}
+    assert rows['thresholds'].tolist() == [-0.5, -0.25, 0, 0.25, 0.5, 0.75]
+    assert rows['false_alarms_per_query'].tolist() == [3, 2, 2, 2, 2, 1]
+    assert {len(row) for row in rows.values()} == {6}
+    off_grid = sampled(result, step=3000)['thresholds']
+    np.testing.assert_allclose(off_grid, [-1 + 3000 / 8192 * k for k in (2, 3, 4)])
 
 
 def test_scenes_that_count_twice_are_refused():

@@ -124,7 +124,10 @@ def test_without_scenes_and_with_one_camera(
 
 
 def test_the_search_is_one_of_those_recorded(
-    tmp_path: Path, predictions: Predictions, run_tool: Callable[..., None]
+    tmp_path: Path,
+    predictions: Predictions,
+    run_tool: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     predictions.meta = {
         'evaluation': {
@@ -139,12 +142,14 @@ def test_the_search_is_one_of_those_recorded(
     predictions.det_scores[3] = 0.8
     file, out = tmp_path / 'p.npz', tmp_path / 'out'
     predictions.save(file)
-    run_tool(file, '--out', out)
-    assert read(out)['search']['name'] == 'sure'
-    sure = search_predictions(predictions, Search(score_thr=0.9, matching='strict'))
-    assert read(out)['figures']['mAP'] == sure.summary()['mAP'] == 0.5
-    run_tool(file, '--out', out, '--search', 'other')
-    assert read(out)['figures']['mAP'] == pytest.approx(2 / 3)
+    tool = runpy.run_path(str(TOOL))
+    for name, expected, mean_ap in ((None, 'sure', 0.5), ('other', 'other', 2 / 3)):
+        arguments = [] if name is None else ['--search', name]
+        monkeypatch.setattr('sys.argv', [TOOL.name, str(file), '--out', str(out), *arguments])
+        case = tool['make_case'](tool['parse_args']())
+        assert case.name == expected
+        assert case.result.summary()['mAP'] == pytest.approx(mean_ap)
+    assert case.search == Search(cws=False)
     for name, message in (
         ('context', 'choose one without cbgm'),
         ('reid', "with gallery='detections'"),
@@ -159,10 +164,42 @@ def test_the_search_is_one_of_those_recorded(
         run_tool(file, '--out', out)
 
 
+@pytest.mark.filterwarnings('error')
+def test_nothing_detected_or_nothing_to_find(
+    tmp_path: Path, predictions: Predictions, run_tool: Callable[..., None]
+) -> None:
+    file, out = tmp_path / 'p.npz', tmp_path / 'out'
+    names = [f'det_{name}' for name in ('image', 'bboxes', 'scores', 'embeddings')]
+    nothing = replace(predictions, **{name: getattr(predictions, name)[:0] for name in names})
+    nothing.save(file)
+    run_tool(file, '--out', out, '--topk', 1)
+    data = read(out)
+    assert data['by_gallery_size']['mean_ap'] == [0]
+    assert data['by_detection_score']['recall'] == [0] * 11
+    assert data['by_similarity']['curve']['recall'] == []
+    assert data['by_similarity']['at_false_alarm_rate']['0.001']['recall'] == 0
+    assert [query['num_found'] for query in data['worst_queries']] == [0, 0]
+
+    # Persons who are in no scene: queries whose targets nothing could find.
+    replace(predictions, query_pids=np.array([5, 6])).save(file)
+    run_tool(file, '--out', out, '--topk', 1)
+    data = read(out)
+    assert data['worst_queries'] == []
+    assert 'worst/index.html' not in (out / 'index.html').read_text()
+    assert data['by_box_height']['found'] == [None]
+    assert data['by_camera_pair']['num_queries'] == [[0] * 3] * 3
+    assert 'The 0 queries' in (out / 'index.html').read_text()
+
+
 def test_bad_input_is_one_line(
     tmp_path: Path, predictions: Predictions, run_tool: Callable[..., None]
 ) -> None:
     file, out = tmp_path / 'p.npz', tmp_path / 'out'
+    tmp_path.joinpath('taken').touch()
+    predictions.save(file)
+    with pytest.raises(SystemExit, match=r'^error: .*Not a directory: .*taken/images'):
+        run_tool(file, '--out', tmp_path / 'taken')
+    file.unlink()
     with pytest.raises(SystemExit, match=r'^error: No prediction file'):
         run_tool(file, '--out', out)
     file.write_bytes(b'PK')

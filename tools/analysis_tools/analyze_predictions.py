@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mmps
 from mmps.evaluation import Predictions, Search, SearchResult, recorded_searches
 from mmps.evaluation import analysis as an
@@ -196,27 +198,33 @@ def worst_queries(case: Case) -> tuple[Any, Section]:
     ]
     more, missing = None, ''
     try:
-        examples = make_examples(
-            case.predictions,
-            case.result,
-            queries=queries,
-            topk=case.args.topk,
-            data_root=case.args.data_root,
-        )
-        write_search_page(
-            case.out / 'worst',
-            examples,
-            PersonSearchVisualizer(),
-            title='Worst queries',
-            facts=facts(case),
-            metrics={case.name: case.result.summary()},
-            selection='those of the lowest average precision (AP), the worst first',
-        )
-        more = 'worst/index.html'
+        if len(queries):
+            write_pictures(case, queries)
+            more = 'worst/index.html'
     except (FileNotFoundError, ValueError) as error:
         missing = f' No pictures: {error}'
     section = show.worst_queries_section(case.predictions, case.result, queries, more=more)
     return data, replace(section, text=section.text + missing)
+
+
+def write_pictures(case: Case, queries: np.ndarray) -> None:
+    """Write a page of some queries and their results."""
+    examples = make_examples(
+        case.predictions,
+        case.result,
+        queries=queries,
+        topk=case.args.topk,
+        data_root=case.args.data_root,
+    )
+    write_search_page(
+        case.out / 'worst',
+        examples,
+        PersonSearchVisualizer(),
+        title='Worst queries',
+        facts=facts(case),
+        metrics={case.name: case.result.summary()},
+        selection='those of the lowest average precision (AP), the worst first',
+    )
 
 
 PARTS: dict[str, Callable[[Case], tuple[Any, Section]]] = {
@@ -259,7 +267,7 @@ def analyse(case: Case) -> Path:
         print(f'{title} ...', flush=True)
         try:
             data[name], section = part(case)
-        except ValueError as error:
+        except (FileNotFoundError, ValueError) as error:
             print(f'left out: {error}', file=sys.stderr, flush=True)
             data[name], section = {'left_out': str(error)}, Section(title, str(error))
         sections.append(section)
@@ -272,7 +280,7 @@ def main() -> None:
     args = parse_args()
     try:
         page = analyse(make_case(args))
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'Analysis: {page}')
 

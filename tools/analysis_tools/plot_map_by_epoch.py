@@ -51,7 +51,7 @@ def main() -> None:
         }
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         draw_metrics(curves, args.out, metric=args.metric)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     for name, curve in curves.items():
         step, best = curve.best

@@ -36,6 +36,12 @@ class SimilarityCurve:
     num_queries: int
 
     @property
+    def span(self) -> slice:
+        """Places of the thresholds from the last that lets all pairs through to the last of any."""
+        passed = self.num_right + self.num_wrong
+        return slice(int((passed == passed[0]).sum()) - 1, int((passed > 0).sum()))
+
+    @property
     def precision(self) -> np.ndarray:
         """Right among all pairs at or above each threshold, (T,); NaN where there are none."""
         passed = self.num_right + self.num_wrong
@@ -106,7 +112,7 @@ def similarity_curve(inputs: SearchInputs) -> SimilarityCurve:
 
 
 def sampled(curve: SimilarityCurve, *, step: int = 64) -> dict[str, np.ndarray]:
-    """Every ``step``-th threshold that lets something pass, and its figures, to be written down.
+    """Every ``step``-th threshold of ``curve.span``, and its figures, to be written down.
 
     Args:
         curve: of :func:`similarity_curve`.
@@ -115,8 +121,8 @@ def sampled(curve: SimilarityCurve, *, step: int = 64) -> dict[str, np.ndarray]:
     Returns:
         ``thresholds`` and the properties of the curve by name, all of one length.
     """
-    passing = np.flatnonzero(curve.num_right + curve.num_wrong > 0)
-    shown = passing[passing % step == 0]
+    first = -(-curve.span.start // step) * step  # thresholds of two curves are the same ones
+    shown = slice(first, curve.span.stop, step)
     return {
         'thresholds': curve.thresholds[shown],
         'precision': curve.precision[shown],

@@ -1,8 +1,8 @@
-"""Evaluate the predictions of a file again, without the model.
+r"""Evaluate the predictions of a file again, without the model.
 
     python tools/analysis_tools/eval_predictions.py prw.npz --cbgm 30 4 --cross-camera
     python tools/analysis_tools/eval_predictions.py prw.npz --config configs/seqnet_r50_prw.py
-    python tools/analysis_tools/eval_predictions.py sysu.npz --protocol cuhk-sysu \\
+    python tools/analysis_tools/eval_predictions.py sysu.npz --protocol cuhk-sysu \
         --data-root data/CUHK-SYSU --gallery-size 50 100 500 1000 2000 4000 -1
 
 The searches are those of the metric that wrote the file, or those of a config's test_evaluator, or

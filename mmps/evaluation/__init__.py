@@ -20,7 +20,7 @@ from .functional import (
 )
 from .metrics import PersonSearchMetric
 from .predictions import Predictions
-from .protocols import custom_protocol, prw_protocol
+from .protocols import cuhk_sysu_protocol, custom_protocol, prw_protocol
 
 __all__ = [
     'PersonSearchMetric',
@@ -30,6 +30,7 @@ __all__ = [
     'SearchResult',
     'build_protocol',
     'cbgm_reranker',
+    'cuhk_sysu_protocol',
     'custom_protocol',
     'evaluate_detection',
     'evaluate_predictions',

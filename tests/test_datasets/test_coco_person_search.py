@@ -371,3 +371,13 @@ def test_the_error_counts_what_it_does_not_name(root):
     write(root, changed(lambda c: [entry.pop('bbox') for entry in c['annotations']]))
     with pytest.raises(ValueError, match=r'10 of its .*\(id 3\).*; and 7 more .*check_dataset\.py'):
         load(root, 'train')
+
+
+def test_the_documented_example_is_sound():
+    page = Path(__file__).parents[2] / 'docs' / 'custom_data.md'
+    if not page.is_file():
+        pytest.skip('mmps is not run from its repository')
+    example = page.read_text().split('```json')[1].split('```')[0]
+    content, problems = check_content(json.loads(example))
+    assert problems == []
+    assert len(content['queries']) == 2

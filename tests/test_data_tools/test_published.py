@@ -15,6 +15,9 @@ from mmps.datasets import CocoPersonSearchDataset, PRWDataset
 from mmps.datasets.annotations import Annotations, Person, Query, Scene
 from mmps.datasets.coco_checks import check_content
 from mmps.datasets.coco_files import load_annotations, parse_content
+from mmps.evaluation import Predictions
+from mmps.evaluation.dataset_arrays import dataset_arrays
+from mmps.evaluation.protocols import custom_protocol, prw_protocol
 
 SPLITS = {'train': 'train.json', 'gallery': 'test.json', 'query': 'test.json'}
 EXAMPLE = Annotations(
@@ -34,6 +37,22 @@ EXAMPLE = Annotations(
 
 def items(dataset) -> list[dict]:
     return [dataset.get_data_info(index) for index in range(len(dataset))]
+
+
+def perfect_predictions(items: list[dict]) -> Predictions:
+    """Every annotated person is detected, and embedded as what it is."""
+    arrays = dataset_arrays(items)
+    dim = 1 + max(arrays['gt_pids'].max(), arrays['query_pids'].max())
+    return Predictions(
+        **arrays,
+        image_sizes=np.zeros((len(items), 2), np.int64),
+        det_image=arrays['gt_image'],
+        det_bboxes=arrays['gt_bboxes'],
+        det_scores=np.ones(len(arrays['gt_image']), np.float32),
+        det_embeddings=np.eye(dim, dtype=np.float32)[arrays['gt_pids']],
+        gt_embeddings=np.zeros((len(arrays['gt_image']), 0), np.float32),
+        query_embeddings=np.eye(dim, dtype=np.float32)[arrays['query_pids']],
+    )
 
 
 def prw(root: Path, split: str, **kwargs) -> PRWDataset:
@@ -66,6 +85,21 @@ def test_prw_as_coco_gives_the_same_items(tiny_prw, files, split):
         item.update(img_name=f'frames/{item["img_name"]}', width=160, height=96)
     assert items(converted) == expected
     assert sum(len(item['instances']) for item in expected) > 3
+
+
+@pytest.mark.parametrize(('exclude', 'cross_camera'), [('image', False), ('camera', True)])
+def test_prw_as_coco_is_searched_alike(tiny_prw, files, exclude, cross_camera):
+    converted = CocoPersonSearchDataset(
+        str(tiny_prw), 'gallery', ann_file=str(files / 'test.json'), serialize_data=False
+    )
+    original, ours = (
+        perfect_predictions(items(dataset)) for dataset in (prw(tiny_prw, 'gallery'), converted)
+    )
+    expected = prw_protocol(original, cross_camera=cross_camera)
+    protocol = custom_protocol(ours, exclude=exclude)
+    for name, value in vars(expected).items():
+        np.testing.assert_array_equal(getattr(protocol, name), value, err_msg=name)
+    assert len(expected.target_indices) > 0
 
 
 @pytest.mark.parametrize('link', [False, True])

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, DefaultScope
 
 from mmps.datasets import CocoPersonSearchDataset
 from mmps.datasets.annotations import Annotations, Person, Query, Scene, clip_box, draw_queries
@@ -139,12 +139,13 @@ def test_images_in_another_folder_and_pipeline(root, tmp_path_factory):
         'ann_file': 'all.json',
         'test_mode': True,
         'pipeline': [
-            {'type': 'mmdet.LoadImageFromFile'},
+            {'type': 'LoadImageFromFile'},
             {'type': 'mmps.LoadPersonSearchAnnotations'},
             {'type': 'mmps.PackPersonSearchInputs'},
         ],
     }
-    sample = DATASETS.build(config)[0]['data_samples']
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        sample = DATASETS.build(config)[0]['data_samples']
     # The crowd is among the ignored, out of the way of losses and metrics.
     assert sample.gt_instances.pids.tolist() == [2, 0, -1, -1]
     assert sample.ignored_instances.bboxes.tensor.tolist() == [[0, 0, 60, 40]]

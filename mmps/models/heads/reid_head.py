@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from mmdet.structures import ReIDDataSample
@@ -9,7 +9,7 @@ from torch import Tensor
 from mmps.models.layers import prototype_labels
 from mmps.registry import MODELS
 
-Sample = DataSample | ReIDDataSample
+Sample: TypeAlias = DataSample | ReIDDataSample
 
 
 @MODELS.register_module()

@@ -37,7 +37,7 @@ def gallery_size_section(curve: GallerySizeCurve, images: Path, *, drawn: bool) 
         'Galleries drawn at random for every query, each containing the smaller ones; all scenes '
         'with the person stay in. The last is the whole gallery.'
         if drawn
-        else "The data set's own galleries."
+        else "The data set's own galleries, of all sizes that have a file."
     )
     rows = [
         (f'{size:,}', f'{mean:,.1f}', _percent(ap), _percent(top1))

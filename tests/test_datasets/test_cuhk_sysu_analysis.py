@@ -67,8 +67,9 @@ def test_galleries_of_the_data_set(
     assert data['figures']['mAP'] == 0.75
     assert 'left_out' in data['by_camera_pair']
 
+    assert run(*root)['by_gallery_size'] == sizes, 'the sizes of which there are files'
     capsys.readouterr()
-    data = run(*root)
+    data = run(*root, '--sizes', '50', '500')
     assert 'TestG500.mat' in data['by_gallery_size']['left_out']
     assert 'TestG500.mat' in capsys.readouterr().err
     with pytest.raises(SystemExit, match=r'^error: .*elsewhere'):

@@ -124,16 +124,27 @@ def by_gallery_size(case: Case) -> tuple[Any, Section]:
     protocol = case.search.protocol
     listed = protocol['type'].endswith('cuhk_sysu_protocol') and not protocol.get('subset')
     if listed:
-        galleries = {}
-        for size in case.args.sizes or CUHK_SYSU_SIZES:
-            search = replace(case.search, protocol={**protocol, 'gallery_size': size})
-            _, galleries[size] = an.search_inputs(case.predictions, search)
-        curve = an.listed_gallery_curve(galleries)
+        curve = an.listed_gallery_curve(listed_galleries(case))
     else:
         curve = an.random_gallery_curve(
             case.inputs, sizes=case.args.sizes or RANDOM_SIZES, seed=case.args.seed
         )
     return curve, show.gallery_size_section(curve, case.images, drawn=not listed)
+
+
+def listed_galleries(case: Case) -> dict[int, an.SearchInputs]:
+    """The search in CUHK-SYSU's own galleries: those asked for, else all that have a file."""
+    galleries = {}
+    for size in case.args.sizes or CUHK_SYSU_SIZES:
+        protocol = {**case.search.protocol, 'gallery_size': size}
+        try:
+            _, galleries[size] = an.search_inputs(
+                case.predictions, replace(case.search, protocol=protocol)
+            )
+        except FileNotFoundError:
+            if case.args.sizes:
+                raise
+    return galleries
 
 
 def by_camera_pair(case: Case) -> tuple[Any, Section]:

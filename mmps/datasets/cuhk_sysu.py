@@ -45,7 +45,7 @@ class CUHKSYSUDataset(PersonSearchDataset):
     """CUHK-SYSU as published, one of its three splits.
 
     Items are those of :class:`PersonSearchDataset`: of ``train`` the images that ``pool.mat`` does
-    not list, sorted by name; else those that it lists. There are no cameras: ``camera_id`` is 0.
+    not list, sorted by name; else those that it lists. Cameras are unknown: ``camera_id`` is -1.
 
     In ``train`` a pid is the person's place in ``Train.mat``, in ``gallery`` and ``query`` the
     place of the person's query in the test file, so there ``pid`` and ``query_id`` of a query are
@@ -154,7 +154,7 @@ class CUHKSYSUDataset(PersonSearchDataset):
                     'img_path': os.path.join(self.data_prefix['img_path'], name),
                     'img_id': img_id,
                     'img_name': name,
-                    'camera_id': 0,
+                    'camera_id': -1,
                     'sequence_id': -1,
                     'instances': instances,
                 }

@@ -70,7 +70,7 @@ def test_train_items(cuhk_sysu_root, warnings_logged):
     # All images but those of the pool, sorted as text.
     assert [item['img_name'] for item in items] == ['s1.jpg', 's10.jpg', 's2.jpg', 's4.jpg']
     assert [item['img_id'] for item in items] == [0, 1, 2, 3]
-    assert {(item['camera_id'], item['sequence_id']) for item in items} == {(0, -1)}
+    assert {(item['camera_id'], item['sequence_id']) for item in items} == {(-1, -1)}
     assert items[1]['img_path'] == str(cuhk_sysu_root / 'Image' / 'SSM' / 's10.jpg')
     assert 'queries' not in items[0]
     assert [boxes(item) for item in items] == [

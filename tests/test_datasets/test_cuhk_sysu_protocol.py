@@ -1,14 +1,21 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from cuhk_sysu_folder import QUERIES, QUERIES_100, SUBSET, TRAIN_TEST, search_mat
+from mmengine.config import Config
+from mmengine.registry import METRICS
 from scipy.io import savemat
 
 from mmps.datasets import CUHKSYSUDataset
-from mmps.evaluation import Predictions, evaluate_search
+from mmps.evaluation import Predictions, evaluate_search, make_searches, search_predictions
 from mmps.evaluation.dataset_arrays import dataset_arrays
 from mmps.evaluation.protocols import cuhk_sysu_protocol
 from mmps.registry import PROTOCOLS
 
+CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cuhk-sysu.py'
 S5, S3, S7, S6 = range(4)  # the order of the pool
 TARGETS = [[1, 1, 13, 25], [20, 5, 30, 25], [8, 8, 20, 32]]
 
@@ -170,8 +177,68 @@ def test_oddities_of_the_published_files(cuhk_sysu_root):
     assert result.ap[0] == pytest.approx((1 / 2 + 2 / 4) / 3)
 
 
-def test_registered():
+def test_config_names_the_searches(cuhk_sysu_root):
     assert PROTOCOLS.get('mmps.cuhk_sysu_protocol') is cuhk_sysu_protocol
+    config = Config.fromfile(CONFIG)
+    (validated,) = make_searches(config.val_evaluator.searches).values()
+    searches = make_searches(config.test_evaluator.searches)
+    sizes = {name: search.protocol['gallery_size'] for name, search in searches.items()}
+    assert sizes == {
+        'search': 100,
+        'search_50': 50,
+        'search_500': 500,
+        'search_1000': 1000,
+        'search_2000': 2000,
+        'search_4000': 4000,
+        'search_full': -1,
+    }
+    assert validated == searches['search']
+    predictions = predictions_of(cuhk_sysu_root)
+    for name in ('search', 'search_50', 'search_full'):
+        protocol = {**searches[name].protocol, 'data_root': str(cuhk_sysu_root)}
+        result = search_predictions(predictions, replace(searches[name], protocol=protocol))
+        # In the full set every listed detection also ranks as a wrong one of the same similarity.
+        assert result.ap.tolist() == ([0.5, 0.5] if name == 'search_full' else [1, 1])
+
+
+def test_metric_reports_every_search(cuhk_sysu_root):
+    searches = Config.fromfile(CONFIG).test_evaluator.searches
+    for name in list(searches):
+        if name in ('search', 'search_50'):
+            searches[name].protocol.data_root = str(cuhk_sysu_root)
+        else:
+            del searches[name]
+    metric = METRICS.build({'type': 'mmps.PersonSearchMetric', 'searches': searches})
+    dataset = CUHKSYSUDataset(str(cuhk_sysu_root), 'gallery', serialize_data=False)
+    for item in dataset.data_list:
+        boxes = torch.tensor([person['bbox'] for person in item['instances']])
+        pids = torch.tensor([person['pid'] for person in item['instances']])
+        queries = [query['pid'] for query in item['queries']]
+        persons = {'bboxes': boxes, 'pids': pids}
+        # Persons without identity look like the second query.
+        found = {'scores': torch.ones(len(pids)), 'embeddings': torch.eye(2)[pids]}
+        metric.process(
+            {},
+            [
+                {
+                    **{key: item[key] for key in ('img_id', 'img_name', 'img_path', 'camera_id')},
+                    'ori_shape': (48, 64),
+                    'gt_instances': persons,
+                    'pred_instances': {'bboxes': boxes, **found},
+                    'query_instances': {
+                        'bboxes': torch.tensor([query['bbox'] for query in item['queries']]),
+                        'pids': torch.tensor(queries, dtype=torch.int64),
+                        'query_ids': torch.tensor(queries, dtype=torch.int64),
+                        'embeddings': torch.eye(2)[queries],
+                    },
+                }
+            ],
+        )
+    figures = metric.evaluate(4)
+    assert figures['det/AP'] == 1
+    # The second query's target and one person without identity are alike.
+    assert figures['search_50/mAP'] == pytest.approx((1 + 1 / 2) / 2)
+    assert figures['search/mAP'] == pytest.approx((1 + 1 / 2) / 2)
 
 
 # --- what is wrong is said

@@ -120,7 +120,7 @@ def test_protocols_need_the_cameras_and_sequences_that_they_leave_out() -> None:
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (protocol('no_protocol'), r"no protocol 'mmps\.no_protocol'; registered are .*mmps\.custom"),
+        (protocol('no_protocol'), r"no protocol 'mmps\.no_protocol'; .* mmps\.custom_protocol"),
         (dict(type='prw'), r"no protocol 'prw'; registered are .*mmps\.prw_protocol"),
         (protocol('prw_protocol', camera=1), "prw_protocol': got an unexpected .* 'camera'"),
     ],

@@ -1,11 +1,10 @@
 import naive_evaluation as naive
 import numpy as np
 import pytest
+from search_cases import SearchCase
 
-from mmps.evaluation.functional import Protocol, evaluate_search, identity_protocol
-from mmps.evaluation.functional import ranking as ranking_module
+from mmps.evaluation.functional import evaluate_search, identity_protocol
 
-TOPK = (1, 5, 10)
 BOX, OTHER = (0, 0, 50, 100), (200, 0, 250, 100)
 
 
@@ -108,119 +107,78 @@ def test_no_detections_and_no_targets_are_zero():
     assert nowhere.num_targets[0] == 0
 
 
-def test_errors_name_the_argument():
-    with pytest.raises(ValueError, match='topk'):
-        _search(DETS, GTS, QUERY, cameras=[0] * 4, topk=(0,))
-    with pytest.raises(ValueError, match='query_embeddings has shape'):
-        _search(DETS, GTS, [(0, 7, (1.0, 0.0, 0.0))], cameras=[0] * 4)
-    with pytest.raises(ValueError, match=r'own_image\[0\] is 9'):
-        Protocol(
-            num_images=4,
-            target_image=np.zeros(0, np.int64),
-            target_bboxes=np.zeros((0, 4)),
-            target_indptr=np.zeros(2, np.int64),
-            target_indices=np.zeros(0, np.int64),
-            own_image=np.array([9]),
-        )
+@pytest.mark.parametrize('images', [[2, 0, 1], [1, 2, 0]])
+def test_listed_galleries_keep_their_order(images):
+    """It shows where similarities are equal; and the own image counts if it is listed."""
+    dets = [(image, OTHER, 1.0, (0.5, 0.0)) for image in range(3)]
+    case = SearchCase(3, dets, gts=[], queries=QUERY, lists=[images])
+    order = np.argsort(np.full(3, 0.5, np.float32))[::-1]
+    assert case.evaluate().ranked_det[0, :4].tolist() == [*np.array(images)[order], -1]
 
 
-def _random_case(seed):
-    """A small gallery with many equal similarities, empty images and lost targets."""
-    rng = np.random.default_rng(seed)
-    num_images = int(rng.integers(3, 12))
-    gts, dets = [], []
-    for image in range(num_images):
-        for pid in rng.choice(5, rng.integers(0, 5), replace=bool(seed % 2)):
-            x, y = rng.integers(0, 20, 2) * 8
-            box = np.array([x, y, x + rng.integers(2, 6) * 8, y + rng.integers(4, 9) * 8])
-            gts.append((image, box, int(pid) - 1))
-            for _ in range(rng.integers(0, 3)):
-                dets.append((image, box + rng.integers(-1, 2, 4) * 4))
-        dets += [(image, (0, 0, 30, 60))] * int(rng.integers(0, 2))
-    if seed % 10 == 0:
-        dets = []
-    # few distinct values whose products float32 holds exactly, so that ties are ties everywhere
+def test_full_set_takes_listed_images_twice_unless_strict():
     dets = [
-        (i, box, rng.choice([0.25, 0.5, 0.75, 1.0]), rng.integers(-2, 3, 2) / 4) for i, box in dets
+        (1, BOX, 1.0, (0.5, 0.0)),  # right where listed, wrong before: precision 1 / 2
+        (2, BOX, 1.0, (0.25, 0.0)),  # not listed: once, and right
+        (3, OTHER, 1.0, (0.75, 0.0)),  # wrong, twice as it is listed
     ]
-    queries = [
-        (int(rng.integers(num_images)), int(rng.integers(0, 4)), rng.integers(-2, 3, 2) / 4)
-        for _ in range(4)
-    ]
-    return num_images, gts, dets, queries, rng
+    case = SearchCase(4, dets, gts=GTS[:3], queries=QUERY, lists=[[3, 1]], full_set=True)
+    result = case.evaluate()
+    assert sorted(result.ranked_det[0, :6].tolist()) == [-1, 0, 0, 1, 2, 2]
+    assert result.ap[0] == pytest.approx((1 / 4 + 2 / 5) / 2)
+    case.strict = True
+    result = case.evaluate()
+    assert result.ranked_det[0, :4].tolist() == [2, 0, 1, -1]
+    assert result.ap[0] == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
-def _naive_galleries(num_images, gts, dets, query, allowed):
-    for image in range(num_images):
-        if not allowed(image):
-            continue
-        index = [n for n, d in enumerate(dets) if d[0] == image and d[2] >= 0.5]
-        entry = {
-            'index': np.array(index, np.int64),
-            'bboxes': np.array([dets[n][1] for n in index]).reshape(-1, 4),
-            'features': np.array([dets[n][3] * dets[n][2] for n in index]).reshape(-1, 2),
-        }
-        boxes = [g[1] for g in gts if g[0] == image and g[2] == query[1]]
-        yield {**entry, 'target': boxes[0]} if boxes else entry
+def test_num_to_find_is_what_ap_is_divided_by():
+    dets = [(1, BOX, 1.0, (0.5, 0.0))]
+    case = SearchCase(2, dets, gts=[(1, BOX, 7)], queries=QUERY, num_to_find=[2])
+    result = case.evaluate()
+    assert (result.ap[0], result.num_targets[0], result.num_found[0]) == (0.5, 2, 1)
+    case.strict = True
+    assert case.evaluate().ap[0] == 1
+    case = SearchCase(2, dets, gts=[(1, BOX, 7)], queries=QUERY, num_to_find=[0])
+    with pytest.raises(ValueError, match=r'num_to_find\[0\] is 0, but 1 gallery images'):
+        case.evaluate()
 
 
-def _assert_equal(result, query_number, expected):
-    ap, hits, ranking, correct = expected
-    assert result.ap[query_number] == pytest.approx(ap, abs=1e-9)
-    assert result.hits[query_number].tolist() == hits
-    num = min(len(ranking), result.ranked_det.shape[1])
-    assert result.ranked_det[query_number, :num].tolist() == ranking[:num]
-    assert result.ranked_correct[query_number, :num].tolist() == correct[:num]
-    assert (result.ranked_det[query_number, num:] == -1).all()
+def test_protocol_may_choose_queries():
+    queries = [(0, 7, (1.0, 0.0)), (0, 7, (0.0, 1.0)), (0, 7, (-1.0, 0.0))]
+    case = SearchCase(4, DETS, GTS, queries, chosen_queries=[2, 1])
+    asked = []
+    case.rerank = lambda query, *_: asked.append(query)
+    result = case.evaluate()
+    assert result.ranked_det[:, :2].tolist() == [[3, 4], [4, 1]]
+    assert asked == [2, 1]
 
 
-@pytest.mark.parametrize('seed', range(60))
-@pytest.mark.parametrize('cross_camera', [False, True])
-def test_equals_naive(seed, cross_camera, monkeypatch):
-    monkeypatch.setattr(ranking_module, '_BLOCK_VALUES', 1)
-    monkeypatch.setattr(ranking_module, '_MIN_BLOCK_QUERIES', 3)  # several blocks
-    num_images, gts, dets, queries, rng = _random_case(seed)
-    cameras = rng.integers(0, 3, num_images)
-    result = _search(dets, gts, queries, cameras=cameras, cross_camera=cross_camera)
-    for number, query in enumerate(queries):
+def test_reranking_comes_before_matching():
+    """Both detections overlap the target: the one that is lifted becomes the right one."""
+    dets = [(1, BOX, 1.0, (0.5, 0)), (1, (2, 0, 52, 100), 1.0, (0.25, 0)), (0, BOX, 1.0, (1, 0))]
+    seen = []
 
-        def allowed(image, own=query[0]):
-            return image != own and not (cross_camera and cameras[image] == cameras[own])
+    def rerank(query, det, similarities):
+        seen.append((query, det.tolist(), similarities.tolist()))
+        similarities[det == 1] += 1
 
-        gallery = _naive_galleries(num_images, gts, dets, query, allowed)
-        _assert_equal(result, number, naive.search(query[2], list(gallery), TOPK))
+    case = SearchCase(2, dets, gts=[(1, BOX, 7)], queries=QUERY, rerank=rerank)
+    result = case.evaluate()
+    assert seen == [(0, [2, 0, 1], [-np.inf, 0.5, 0.25])]
+    assert result.ranked_det[0, :2].tolist() == [1, 0]
+    assert result.ranked_correct[0, :2].tolist() == [True, False]
+    assert result.found_det.tolist() == [1]
+    assert result.found_similarity.tolist() == [1.25]
 
 
-@pytest.mark.parametrize('seed', range(30))
-def test_listed_galleries_equal_naive(seed):
-    num_images, gts, dets, queries, rng = _random_case(seed)
-    lists = [np.flatnonzero(rng.random(num_images) < 0.6) for _ in queries]
-    targets = [[n for n, g in enumerate(gts) if g[2] == q[1]] for q in queries]
-    protocol = Protocol(
-        num_images=num_images,
-        target_image=np.array([g[0] for g in gts], np.int64),
-        target_bboxes=np.array([g[1] for g in gts], np.float32).reshape(-1, 4),
-        target_indptr=np.cumsum([0] + [len(t) for t in targets]),
-        target_indices=np.array([n for t in targets for n in t], np.int64),
-        own_image=np.array([q[0] for q in queries]),
-        gallery_indptr=np.cumsum([0] + [len(images) for images in lists]),
-        gallery_images=np.concatenate(lists),
-    )
-    result = evaluate_search(
-        np.array([q[2] for q in queries], np.float32),
-        np.array([d[3] for d in dets], np.float32).reshape(-1, 2),
-        det_image=np.array([d[0] for d in dets], np.int64),
-        det_bboxes=np.array([d[1] for d in dets], np.float32).reshape(-1, 4),
-        det_scores=np.array([d[2] for d in dets], np.float32),
-        protocol=protocol,
-    )
-    for number, query in enumerate(queries):
-
-        def allowed(image, own=query[0], images=lists[number]):
-            return image != own and image in images
-
-        gallery = _naive_galleries(num_images, gts, dets, query, allowed)
-        _assert_equal(result, number, naive.search(query[2], list(gallery), TOPK))
+def test_gallery_of_a_query():
+    case = SearchCase(4, [], GTS, QUERY, cameras=[0, 0, 1, 2])
+    assert case.protocol().gallery_of(0).tolist() == [2, 3]
+    case.lists = [[3, 0]]
+    assert case.protocol().gallery_of(0).tolist() == [3, 0]
+    case.full_set = True
+    assert case.protocol().gallery_of(0).tolist() == [0, 2, 3]
 
 
 def test_large_gallery_equals_sorting():

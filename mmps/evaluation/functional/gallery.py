@@ -90,7 +90,6 @@ class Gallery:
         common = similarities[:, : self._num_common]
         if self._num_common:
             np.matmul(query_embeddings[queries.start : queries.stop], det_embeddings.T, out=common)
-            self._leave_out(queries, common)
         listed = None
         if self.protocol.gallery_images is not None:
             listed = self._listed(queries)
@@ -100,6 +99,8 @@ class Gallery:
                     part[:] = common[row, det]
                 else:
                     np.dot(det_embeddings[det], query_embeddings[queries[row]], out=part)
+        if self._num_common:
+            self._leave_out(queries, common)  # the lists have taken theirs before
         return Rows(queries.start, similarities, self._num_common, listed)
 
     def first_places(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -130,10 +131,7 @@ class Gallery:
         if indptr is None or images is None:
             self._row_starts = np.zeros(self.protocol.num_queries + 1, np.int64)
             return
-        query = np.repeat(np.arange(self.protocol.num_queries), np.diff(indptr))
-        counts = np.diff(self.starts)[images]
-        counts[self.protocol.excluded(query, images)] = 0
-        self._listed_starts = indptr_from_counts(counts)
+        self._listed_starts = indptr_from_counts(np.diff(self.starts)[images])
         self._row_starts = self._listed_starts[indptr]
 
     def _listed(self, queries: range) -> list[np.ndarray]:

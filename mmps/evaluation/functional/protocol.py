@@ -15,9 +15,9 @@ class Protocol:
 
     Shape shorthand: I images, Q queries, T boxes of persons that are somebody's target.
 
-    The gallery of a query is all images in their order, or an explicit list of images in the
-    order of that list, less the query's own image and less the images of its own group (camera),
-    where given. The order matters for equal similarities alone. Memory is linear in I + Q + T and
+    The gallery of a query is all images in their order, less the query's own image and less the
+    images of its own group (camera), where given; or an explicit list of images, as it is and in
+    its order. The order matters for equal similarities alone. Memory is linear in I + Q + T and
     the lengths of the two lists.
 
     Args:
@@ -28,9 +28,10 @@ class Protocol:
             ``target_indices[target_indptr[q]:target_indptr[q + 1]]``, (Q + 1,) int64. Targets
             outside the gallery of the query are allowed and not looked for.
         target_indices: indices into the target boxes, (P,) int64. Several queries may share one.
-        own_image: the image that does not count for each query, -1 for none, (Q,) int64.
-        query_group: images of the same group as the query do not count, (Q,) int64; with
-            ``image_group`` (I,), or both None.
+        own_image: the image that does not count for each query unless it is listed, -1 for none,
+            (Q,) int64.
+        query_group: images of the same group as the query do not count unless they are listed,
+            (Q,) int64; with ``image_group`` (I,), or both None.
         image_group: see ``query_group``.
         gallery_indptr: the images of query q are
             ``gallery_images[gallery_indptr[q]:gallery_indptr[q + 1]]``, (Q + 1,) int64; None if
@@ -41,6 +42,9 @@ class Protocol:
             second time, at the end; see :mod:`mmps.evaluation.functional.ranking`.
         queries: which of the queries given to a search this protocol searches with, (Q,) int64;
             None: all of them.
+        num_to_find: what published matching divides the AP by, where that is not the number of
+            gallery images with the target (CUHK-SYSU lists some images twice), (Q,) int64; None:
+            it is.
 
     Raises:
         ValueError: if the arrays do not fit each other; the message names the array.
@@ -58,6 +62,7 @@ class Protocol:
     gallery_images: np.ndarray | None = None
     full_set: bool = False
     queries: np.ndarray | None = None
+    num_to_find: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_indices('target_image', self.target_image, high=self.num_images)
@@ -86,28 +91,14 @@ class Protocol:
                 raise ValueError(f'gallery_images names image {image} twice for query {query}')
         elif self.full_set:
             raise ValueError('full_set needs gallery_indptr: without lists all images count')
-        if self.queries is not None:
-            check_integers('queries', self.queries, size=self.num_queries)
+        for name in ('queries', 'num_to_find'):
+            if getattr(self, name) is not None:
+                check_integers(name, getattr(self, name), size=self.num_queries)
 
     @property
     def num_queries(self) -> int:
         """Number of queries Q."""
         return len(self.own_image)
-
-    def excluded(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """Whether ``image[i]`` is the own image of ``query[i]`` or of its group.
-
-        Args:
-            query: (P,) int64.
-            image: (P,) int64.
-
-        Returns:
-            (P,) bool.
-        """
-        excluded = self.own_image[query] == image
-        if self.query_group is not None and self.image_group is not None:
-            excluded |= self.query_group[query] == self.image_group[image]
-        return excluded
 
     def list_position(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
         """The place in ``gallery_images`` at which ``image[i]`` is listed for ``query[i]``.
@@ -135,7 +126,7 @@ class Protocol:
         else:
             begin, end = self.gallery_indptr[query], self.gallery_indptr[query + 1]
             images = self.gallery_images[begin:end]
-        return images[~self.excluded(np.full(len(images), query), images)]
+        return images[self._counts(np.full(len(images), query), images)]
 
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
         """All pairs of a query and a target that lies in its gallery.
@@ -144,11 +135,20 @@ class Protocol:
             query (P,) ascending, and index into the target boxes (P,).
         """
         query = np.repeat(np.arange(self.num_queries), np.diff(self.target_indptr))
-        image = self.target_image[self.target_indices]
-        keep = ~self.excluded(query, image)
-        if self.gallery_images is not None and not self.full_set:
-            keep &= self.list_position(query, image) >= 0
+        keep = self._counts(query, self.target_image[self.target_indices])
         return query[keep], self.target_indices[keep]
+
+    def _counts(self, query: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Whether ``image[i]`` is in the gallery of ``query[i]``, (P,) bool."""
+        counts = np.zeros(len(query), bool)
+        if self.gallery_images is not None:
+            counts |= self.list_position(query, image) >= 0
+        if self.gallery_images is None or self.full_set:
+            own = self.own_image[query] == image
+            if self.query_group is not None and self.image_group is not None:
+                own |= self.query_group[query] == self.image_group[image]
+            counts |= ~own
+        return counts
 
     @cached_property
     def _sorted_list(self) -> tuple[np.ndarray, np.ndarray]:

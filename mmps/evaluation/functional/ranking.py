@@ -10,7 +10,8 @@ whose it is        the evaluation code behind the         the textbook's
                    and SeqNet)
 what to find       every gallery image with the target;   every box of the target
                    annotated twice in an image, its
-                   first box counts
+                   first box counts; or as many as
+                   ``num_to_find`` of a protocol says
 IoU asked for      ``min(iou_thr, wh / ((w + 10)          ``iou_thr``
                    (h + 10)))``: small boxes are
                    forgiven about 10 pixels
@@ -29,11 +30,15 @@ protocol           all others, where nothing is right,
 The rest is the same. AP is the sum of the precisions at the right detections, divided by how much
 there was to find (the reference calls it AP times recall); it is not interpolated as COCO's.
 Equally similar detections pass a threshold of AP together, as in scikit-learn's
-``average_precision_score``. In top-k they are ordered as by the reference's
-``argsort(...)[::-1]``, taken as stable: what comes later in the gallery is ranked first, except
-within an image that holds the target, where it is the other way round, because the reference has
-reversed that image's detections once already. A query with nothing to find or without a detection,
-for which the reference fails, counts as not found.
+``average_precision_score``. Where equal similarities compete for the first ranks, the reference's
+own call decides: ``np.argsort(...)[::-1]`` over the gallery in its order, the detections of every
+image with the target sorted first. That matters on CUHK-SYSU's full set, where each right detection
+has a twin that is wrong. NumPy's default sort is not stable, and how it orders twins differs with
+the processor's vector instructions (the published top-1 of a full set hangs on it); it is the same
+as the reference's on the same machine.
+
+A query with nothing to find or without a detection, for which the reference fails, counts as not
+found.
 
 Shape shorthand: N detections, Q queries, I images, D size of an embedding, K = len(topk),
 R ranks that are kept.
@@ -79,6 +84,9 @@ class SearchResult:
         num_targets: what there is to find: gallery images that hold the target, or its boxes
             where matching is strict, (Q,) int64.
         num_found: how many of them some detection finds, (Q,) int64.
+        found_det: the detections that find them, query by query, (``num_found.sum()``,) int64;
+            indices into the detections as they were given.
+        found_similarity: of them, (``num_found.sum()``,) float32.
         ranked_det: the most similar detections, best first, (Q, R) int64; indices into the
             detections as they were given, -1 where the gallery has fewer than R.
         ranked_similarity: (Q, R) float32, -inf where ``ranked_det`` is -1.
@@ -90,6 +98,8 @@ class SearchResult:
     hits: np.ndarray
     num_targets: np.ndarray
     num_found: np.ndarray
+    found_det: np.ndarray
+    found_similarity: np.ndarray
     ranked_det: np.ndarray
     ranked_similarity: np.ndarray
     ranked_correct: np.ndarray
@@ -174,6 +184,7 @@ def evaluate_search(
     num_queries, num_ranks = protocol.num_queries, max(*topk, num_ranked)
     ap = np.zeros(num_queries)
     num_found = np.zeros(num_queries, np.int64)
+    found_det, found_similarity = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     ranked = np.full((num_queries, num_ranks), -1, np.int64)
     similarity = np.full((num_queries, num_ranks), -np.inf, np.float32)
     correct = np.zeros((num_queries, num_ranks), bool)
@@ -195,11 +206,13 @@ def evaluate_search(
             query = begin + row
             found = found_place[found_starts[row] : found_starts[row + 1]]
             num_found[query] = len(found)
+            found_det.append(kept[rows.detections(row, found)])
+            found_similarity.append(values[found])
             if len(found):
                 precision = count_at_least(values[found], values[found])
                 precision = precision / count_at_least(values, values[found])
                 ap[query] = precision.sum() / targets.counts[query]
-            first = _first_places(rows, row, gallery, targets.runs(query), num_ranks)
+            first = _first_places(values, targets.runs(query), num_ranks)
             ranks = slice(0, len(first))
             ranked[query, ranks] = kept[rows.detections(row, first)]
             similarity[query, ranks] = values[first]
@@ -210,6 +223,8 @@ def evaluate_search(
         hits=np.stack([correct[:, :k].any(axis=1) for k in topk], axis=1),
         num_targets=targets.counts,
         num_found=num_found,
+        found_det=np.concatenate(found_det),
+        found_similarity=np.concatenate(found_similarity),
         ranked_det=ranked,
         ranked_similarity=similarity,
         ranked_correct=correct,
@@ -227,24 +242,23 @@ def _rerank(rerank: Reranker, rows: Rows, kept: np.ndarray, queries: np.ndarray 
             rerank(given, det, similarities[rows.num_common :][: len(det)])
 
 
-def _first_places(
-    rows: Rows, row: int, gallery: Gallery, target_runs: np.ndarray, num: int
-) -> np.ndarray:
+def _first_places(row: np.ndarray, target_runs: np.ndarray, num: int) -> np.ndarray:
     """The first ``num`` places of a row, best first, ties as the head of this module says.
 
     Args:
-        rows: of the gallery.
-        row: which of them.
-        gallery: whose rows.
-        target_runs: where the images with the target begin in the row.
+        row: similarities, -inf where nothing counts, (W,) float32.
+        target_runs: where the detections of each image with the target begin and end, (T, 2).
         num: how many; fewer, if the row has fewer detections that count.
     """
-    similarities = rows.similarities[row]
-    place = at_least_largest(similarities, num)
-    det = rows.detections(row, place)
-    image_begin = place - det + gallery.starts[gallery.det_image[det]]
-    within = np.where(np.isin(image_begin, target_runs), -place, place)
-    return place[np.lexsort((within, image_begin, similarities[place]))[::-1][:num]]
+    place = at_least_largest(row, num)
+    order = np.argsort(-row[place], kind='stable')[: num + 1]
+    if (np.diff(row[place[order]]) < 0).all():
+        return place[order[:num]]
+    place = np.flatnonzero(row > -np.inf)
+    for run in target_runs:
+        inside = slice(*np.searchsorted(place, run))
+        place[inside] = place[inside][np.argsort(row[place[inside]], kind='stable')[::-1]]
+    return place[np.argsort(row[place])[::-1][:num]]
 
 
 def at_least_largest(row: np.ndarray, num: int) -> np.ndarray:

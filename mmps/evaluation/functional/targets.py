@@ -37,6 +37,14 @@ class Targets:
         self._query, self._target = query, target
         self._starts = np.searchsorted(query, np.arange(protocol.num_queries + 1))
         self.counts = np.diff(self._starts)
+        if not strict and protocol.num_to_find is not None:
+            wrong = np.flatnonzero(protocol.num_to_find < self.counts)
+            if len(wrong):
+                raise ValueError(
+                    f'num_to_find[{wrong[0]}] is {protocol.num_to_find[wrong[0]]}, but '
+                    f'{self.counts[wrong[0]]} gallery images hold the target'
+                )
+            self.counts = protocol.num_to_find
 
         bboxes = protocol.target_bboxes
         self._indptr, self._dets, self._ious = overlapping_detections(
@@ -53,11 +61,12 @@ class Targets:
         image = protocol.target_image[target]
         place = gallery.first_places(query, image)
         self._shift = place - gallery.starts[image]
-        self._run = np.where(gallery.starts[image] < gallery.starts[image + 1], place, -1)
+        length = gallery.starts[image + 1] - gallery.starts[image]
+        self._runs = np.stack([place, place + length], axis=1)
 
     def runs(self, query: int) -> np.ndarray:
-        """Where the images with the target begin in the row of a query; -1 if none is detected."""
-        return self._run[self._starts[query] : self._starts[query + 1]]
+        """Where in the row of a query the images with its target begin and end, (T, 2) int64."""
+        return self._runs[self._starts[query] : self._starts[query + 1]]
 
     def found(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """The correct detections: row (P,), ascending, and place in it (P,), both int64."""

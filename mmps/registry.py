@@ -9,6 +9,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
@@ -29,6 +30,7 @@ TRANSFORMS = Registry(
 )
 METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='mmps', locations=['mmps.evaluation'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmps', locations=['mmps.engine'])
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmps', locations=['mmps.engine'])
 PROTOCOLS = Registry(
     'protocol', parent=MMENGINE_FUNCTIONS, scope='mmps', locations=['mmps.evaluation']
 )
@@ -40,6 +42,7 @@ __all__ = [
     'DATASETS',
     'DATA_SAMPLERS',
     'HOOKS',
+    'LOOPS',
     'METRICS',
     'MODELS',
     'PROTOCOLS',

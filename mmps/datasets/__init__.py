@@ -2,6 +2,7 @@
 
 from .coco_person_search import CocoPersonSearchDataset
 from .cuhk_sysu import CUHKSYSUDataset
+from .loading import LoadImage
 from .person_search_dataset import PersonSearchDataset
 from .prw import PRWDataset
 from .transforms import LoadPersonSearchAnnotations, PackPersonSearchInputs
@@ -9,6 +10,7 @@ from .transforms import LoadPersonSearchAnnotations, PackPersonSearchInputs
 __all__ = [
     'CUHKSYSUDataset',
     'CocoPersonSearchDataset',
+    'LoadImage',
     'LoadPersonSearchAnnotations',
     'PRWDataset',
     'PackPersonSearchInputs',

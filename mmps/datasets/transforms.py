@@ -76,6 +76,7 @@ class PackPersonSearchInputs(PackDetInputs):
             'scale_factor',
             'flip',
             'flip_direction',
+            'unreadable',
         ),
     ) -> None:
         super().__init__(meta_keys=meta_keys)

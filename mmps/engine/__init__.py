@@ -1,5 +1,29 @@
 """Parts of mmps that take part in MMEngine's training and test loops."""
 
-from .hooks import ChannelsLastHook, MemoryHook, SearchVisualizationHook
+from .checkpoints import AtomicLocalBackend, checkpoint_to_resume
+from .hooks import (
+    ChannelsLastHook,
+    MemoryCheckpointHook,
+    MemoryHook,
+    NonFiniteLossHook,
+    SearchVisualizationHook,
+    UnreadableImagesHook,
+)
+from .loops import ResumableEpochLoop, ResumableIterLoop
+from .resumable_loader import build_resumable_loader
+from .seeding import seed_generators
 
-__all__ = ['ChannelsLastHook', 'MemoryHook', 'SearchVisualizationHook']
+__all__ = [
+    'AtomicLocalBackend',
+    'ChannelsLastHook',
+    'MemoryCheckpointHook',
+    'MemoryHook',
+    'NonFiniteLossHook',
+    'ResumableEpochLoop',
+    'ResumableIterLoop',
+    'SearchVisualizationHook',
+    'UnreadableImagesHook',
+    'build_resumable_loader',
+    'checkpoint_to_resume',
+    'seed_generators',
+]

@@ -1,0 +1,95 @@
+"""Checkpoint files: written whole or not at all, and checked before a run is resumed from one."""
+
+import logging
+import os
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import print_log
+from mmengine.runner import find_latest_checkpoint
+
+_NUMBERED = re.compile(r'(?!best_).*_\d+\.pth')
+
+
+@register_backend('atomic')
+class AtomicLocalBackend(LocalBackend):
+    """Local files that are written whole or not at all: ``backend_args=dict(backend='atomic')``.
+
+    A file is written beside its place, flushed to the disk and moved there. Whoever reads sees the
+    old content or the new one, also where the process was killed or the disk became full.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file, whose folder is made if it is not there."""
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Always the same name, so that what a killed process left is written over.
+        temporary = path.with_name(f'.{path.name}.tmp')
+        try:
+            with open(temporary, 'wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a checkpoint (a zip archive, as PyTorch writes them) without damage."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError):
+        return False
+
+
+def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | None:
+    """The checkpoint from which a run goes on.
+
+    Args:
+        work_dir: of the run; its newest checkpoint is taken, or the newest before that one which
+            is not damaged, with a warning.
+        chosen: the one that the user named instead; addresses (``https://...``) are not checked.
+
+    Returns:
+        Its path, or None where no checkpoint was written yet.
+
+    Raises:
+        FileNotFoundError: the chosen one is not there.
+        ValueError: the chosen one, or every one of the run, is damaged.
+    """
+    if chosen is not None:
+        if '://' not in chosen and not Path(chosen).is_file():
+            raise FileNotFoundError(f'{chosen}: there is no such checkpoint to resume from')
+        if '://' not in chosen and not is_whole(Path(chosen)):
+            raise ValueError(
+                f'{chosen}: the file is damaged or no checkpoint; resume from another one.'
+            )
+        return chosen
+    named = find_latest_checkpoint(work_dir)
+    if named is None:
+        return None
+    if named and is_whole(Path(named)):
+        return named
+    # An empty name is what a process leaves that is killed while it writes the name.
+    folder = Path(named).parent if named else Path(work_dir)
+    others = [path for path in folder.glob('*.pth') if _NUMBERED.fullmatch(path.name)]
+    others.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in others:
+        if str(path) != named and is_whole(path):
+            print_log(
+                f'{named or folder / "last_checkpoint"}: damaged, so training goes on from the '
+                f'checkpoint before, {path}',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return str(path)
+    raise ValueError(
+        f'{folder}: no checkpoint to resume from: {named or "the newest"} is damaged, and there is '
+        'no other. Train anew without resuming, or resume from a checkpoint elsewhere.'
+    )

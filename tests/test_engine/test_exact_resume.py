@@ -1,0 +1,206 @@
+"""Killed at any moment and resumed, a run ends as one that was never interrupted."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from tiny_run import (
+    BATCH,
+    EPOCH,
+    ITEMS,
+    TOGETHER,
+    Kill,
+    assert_same_outcome,
+    in_processes,
+    make_runner,
+    outcome,
+    run_and_kill,
+    train,
+)
+
+BY_EPOCH = dict(checkpoint=dict(by_epoch=True))
+MID_EPOCH = dict(checkpoint=dict(by_epoch=False), workers=2)
+ITERATIONS = dict(
+    by_epoch=False, checkpoint=dict(by_epoch=False), sampler='InfiniteSampler', workers=1
+)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Asks compilers for their versions, for the head of the log.
+    monkeypatch.setattr(Runner, '_log_env', lambda self, env_cfg: None)
+
+
+@pytest.fixture(scope='module')
+def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Work folders of runs that nobody interrupted."""
+    folders = {}
+    for name, settings in dict(epoch=BY_EPOCH, middle=MID_EPOCH, iterations=ITERATIONS).items():
+        folders[name] = tmp_path_factory.mktemp(name)
+        train(folders[name], **settings)
+    return folders
+
+
+def resume(work_dir: Path, **settings: Any) -> Runner:
+    return train(work_dir, resume=True, **settings)
+
+
+@pytest.mark.parametrize(
+    ('stage', 'iteration'),
+    [
+        ('before_train_iter', EPOCH + 3),  # in the middle of the second epoch
+        ('before_val_iter', EPOCH),  # a checkpoint, but its validation is not done
+        ('after_val_epoch', 2 * EPOCH),  # validated, the next epoch not begun
+        ('before_val_iter', 3 * EPOCH),  # only the last validation is missing
+    ],
+)
+def test_epochs(stage: str, iteration: int, references: dict[str, Path], tmp_path: Path) -> None:
+    run_and_kill(tmp_path, stage, iteration, **BY_EPOCH)
+    resume(tmp_path, **BY_EPOCH)
+    assert_same_outcome(tmp_path, references['epoch'])
+
+
+@pytest.mark.parametrize('iteration', [1, EPOCH - 1, EPOCH, 2 * EPOCH + 4])
+def test_in_the_middle_of_an_epoch(
+    iteration: int, references: dict[str, Path], tmp_path: Path
+) -> None:
+    run_and_kill(tmp_path, 'before_train_iter', iteration, **MID_EPOCH)
+    assert torch.load(tmp_path / f'iter_{iteration}.pth')['meta']['iter'] == iteration
+    # The number of workers may be another one.
+    runner = resume(tmp_path, **{**MID_EPOCH, 'workers': 0})
+    assert_same_outcome(tmp_path, references['middle'])
+    # What was seen is not loaded again.
+    epochs, batches = divmod(iteration, EPOCH)
+    loaded = runner.train_dataloader.dataset.dataset.loaded
+    assert len(loaded) == (3 - epochs) * ITEMS - batches * BATCH
+
+
+@pytest.mark.parametrize(('stage', 'iteration'), [('before_train_iter', 5), ('before_val_iter', 8)])
+def test_iterations(
+    stage: str, iteration: int, references: dict[str, Path], tmp_path: Path
+) -> None:
+    run_and_kill(tmp_path, stage, iteration, **ITERATIONS)
+    runner = resume(tmp_path, **{**ITERATIONS, 'workers': 0})
+    assert_same_outcome(tmp_path, references['iterations'])
+    left = 3 * EPOCH - iteration
+    assert len(runner.train_dataloader.dataset.dataset.loaded) == left * BATCH
+
+
+def test_iterations_over_a_sampler_with_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmengine.runner.loops.time.sleep', lambda seconds: None)
+    settings = {**ITERATIONS, 'sampler': 'DefaultSampler', 'workers': 0}
+    train(tmp_path / 'whole', **settings)
+    run_and_kill(tmp_path / 'killed', 'before_train_iter', EPOCH + 2, **settings)
+    resume(tmp_path / 'killed', **settings)
+    assert_same_outcome(tmp_path / 'killed', tmp_path / 'whole')
+
+
+def test_killed_twice(references: dict[str, Path], tmp_path: Path) -> None:
+    run_and_kill(tmp_path, 'before_train_iter', 4, **MID_EPOCH)
+    run_and_kill(tmp_path, 'before_val_iter', 2 * EPOCH, resume=True, **MID_EPOCH)
+    resume(tmp_path, **MID_EPOCH)
+    assert_same_outcome(tmp_path, references['middle'])
+
+
+def test_the_seed_may_have_been_drawn_by_chance(
+    references: dict[str, Path], tmp_path: Path
+) -> None:
+    for name, settings in dict(middle=MID_EPOCH, iterations=ITERATIONS).items():
+        run_and_kill(tmp_path / name, 'before_train_iter', 5, **settings)
+        resume(tmp_path / name, seed=None, **settings)
+        assert_same_outcome(tmp_path / name, references[name])
+
+
+def test_lines_of_the_log(references: dict[str, Path], tmp_path: Path) -> None:
+    def lines(folder: Path) -> dict[tuple[int, bool], dict[str, float]]:
+        """Those of training and of validation, by step; later runs write over earlier ones."""
+        found = {}
+        for log in sorted(
+            folder.glob('*/vis_data/scalars.json'), key=lambda log: log.stat().st_mtime
+        ):
+            for line in log.read_text().splitlines():
+                figures = {k: v for k, v in json.loads(line).items() if not k.endswith('time')}
+                found[figures['step'], 'mean' in figures] = figures
+        return found
+
+    run_and_kill(tmp_path, 'before_train_iter', 2 * EPOCH + 3, **MID_EPOCH)
+    resume(tmp_path, **MID_EPOCH)
+    expected = lines(references['middle'])
+    assert len(expected) >= 6
+    assert lines(tmp_path) == expected
+
+
+def test_killed_while_it_writes_a_checkpoint(
+    references: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def kill_at_the_second(source: Path, target: Path) -> None:
+        if Path(target).name == 'epoch_2.pth':
+            os.truncate(source, os.path.getsize(source) // 2)
+            os.kill(os.getpid(), 9)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'replace', kill_at_the_second)
+        run_and_kill(tmp_path, 'after_train', -1, **BY_EPOCH)
+    assert (tmp_path / '.epoch_2.pth.tmp').is_file()
+    assert not (tmp_path / 'epoch_2.pth').exists()
+    resume(tmp_path, **BY_EPOCH)
+    assert not (tmp_path / '.epoch_2.pth.tmp').exists()
+    assert_same_outcome(tmp_path, references['epoch'])
+
+
+def test_truncated_checkpoint_falls_back_to_the_one_before(
+    references: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    run_and_kill(tmp_path, 'before_train_iter', 2 * EPOCH + 1, **BY_EPOCH)
+    newest = tmp_path / 'epoch_2.pth'
+    os.truncate(newest, newest.stat().st_size - 100)
+    capfd.readouterr()
+    resume(tmp_path, **BY_EPOCH)
+    warning = capfd.readouterr().out
+    assert f'{newest}: damaged' in warning
+    assert f'{tmp_path / "epoch_1.pth"}' in warning
+    assert_same_outcome(tmp_path, references['epoch'])
+
+
+def test_a_finished_run_is_not_changed(references: dict[str, Path], tmp_path: Path) -> None:
+    train(tmp_path, **BY_EPOCH)
+    resume(tmp_path, **BY_EPOCH)
+    assert outcome(tmp_path)['place']['iter'] == 3 * EPOCH
+    assert_same_outcome(tmp_path, references['epoch'])
+
+
+def test_another_length_of_the_epoch_starts_it_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    settings = {**MID_EPOCH, 'workers': 0}
+    run_and_kill(tmp_path, 'before_train_iter', EPOCH + 2, **settings)
+    runner = make_runner(tmp_path, resume=True, **settings)
+    runner._train_dataloader['batch_size'] = 3
+    runner.train()
+    warning = capfd.readouterr().out
+    assert 'Epoch 2 starts over: its first 2 iterations were done where an epoch had 6' in warning
+    assert 'now it has 4' in warning
+    assert (runner.epoch, runner.iter) == (3, EPOCH + 2 + 2 * 4)
+
+
+def test_two_processes_whose_number_does_not_divide_the_data(tmp_path: Path) -> None:
+    settings = {**MID_EPOCH, 'workers': 0, **TOGETHER}
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    assert in_processes(lambda: train(whole, **settings), whole) == [0, 0]
+    kill = Kill('before_train_iter', 4)
+    codes = in_processes(lambda: train(killed, hooks=(kill,), **settings), killed)
+    assert codes == [-signal.SIGKILL] * 2
+    assert in_processes(lambda: resume(killed, **settings), killed) == [0, 0]
+    # Eleven items are six for each process, three batches: one item is seen twice.
+    assert outcome(whole)['place']['iter'] == 3 * 3
+    assert_same_outcome(killed, whole, iterations=9)

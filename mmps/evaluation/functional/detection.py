@@ -3,6 +3,7 @@
 import numpy as np
 
 from .average_precision import average_precision
+from .checks import check_indices, check_integers, check_numbers
 from .matching import paired_iou
 from .ranges import expand_ranges
 
@@ -41,10 +42,19 @@ def evaluate_detection(
 
     Returns:
         ``recall`` and ``AP``, fractions; 0 where nobody is to be found.
+
+    Raises:
+        ValueError: if an array holds NaN or does not fit the others; the message names it.
     """
+    check_indices('det_image', det_image, high=num_images)
+    check_numbers('det_scores', det_scores, shape=(len(det_image),))
+    check_numbers('det_bboxes', det_bboxes, shape=(len(det_image), 4))
+    check_indices('gt_image', gt_image, high=num_images)
+    check_numbers('gt_bboxes', gt_bboxes, shape=(len(gt_image), 4))
     if labelled_only:
         if gt_pids is None:
             raise ValueError('labelled_only=True needs gt_pids')
+        check_integers('gt_pids', gt_pids, size=len(gt_image))
         gt_image, gt_bboxes = gt_image[gt_pids >= 0], gt_bboxes[gt_pids >= 0]
     keep = det_scores >= score_thr
     if labelled_only:

@@ -69,7 +69,7 @@ def camera_pairs_section(pairs: CameraPairs, images: Path) -> Section:
     ]
     text = (
         "mAP / top-1 in percent of the queries of one camera (row) in one camera's scenes alone "
-        '(column). Only queries whose person is in such a scene count; the own scene never does.'
+        '(column). Only queries whose person is in such a scene, beside their own, count.'
     )
     header = ('query camera', *(f'in {camera}' for camera in pairs.cameras))
     return Section('By camera pair', text, [image], header, rows)

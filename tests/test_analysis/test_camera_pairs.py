@@ -52,6 +52,12 @@ def test_a_protocol_across_cameras_leaves_the_diagonal_empty():
     assert result.mean_ap[0, 1] == 0.5
 
 
+def test_what_a_protocol_counts_over_all_cameras_is_not_asked_for_in_one():
+    inputs = make_inputs(DETS, GTS, [(0, 7)], num_images=6)
+    result = pairs([(0, 7)], protocol=replace(inputs.protocol, num_to_find=np.array([9])))
+    assert result.mean_ap[0].tolist()[:2] == [0.5, 0.5]
+
+
 def test_one_camera_is_too_few():
     inputs = make_inputs(DETS, GTS, [(0, 7)], num_images=6)
     for cameras, number in ((np.full(6, -1), 0), (np.array([3, 3, 3, 3, 3, -1]), 1)):

@@ -36,8 +36,8 @@ def camera_pairs(
 ) -> CameraPairs:
     """Search in the scenes of one camera after the other.
 
-    A query's own scene does not count, nor does what else its protocol leaves out: with a protocol
-    that leaves out the own camera the diagonal is empty.
+    What the protocol leaves out for a query, such as its own scene, does not count here, either:
+    with a protocol that leaves out the own camera the diagonal is empty.
 
     Args:
         inputs: the search.
@@ -87,4 +87,5 @@ def _targets_in(protocol: Protocol, counts: np.ndarray) -> Protocol:
         protocol,
         target_indptr=indptr_from_counts(per_query),
         target_indices=protocol.target_indices[kept],
+        num_to_find=None,  # counted over all cameras
     )

@@ -16,14 +16,12 @@ from .cuhk_sysu_files import (
     LAYOUT,
     POOL_FILE,
     TRAIN_FILE,
-    SearchFile,
-    corner_boxes,
-    load_search_file,
     read_identities,
     read_images,
     read_pool,
-    search_file,
 )
+from .cuhk_sysu_search import SearchFile, load_search_file, search_file
+from .cuhk_sysu_structs import corner_boxes
 from .messages import examples
 from .person_search_dataset import (
     PersonSearchDataset,

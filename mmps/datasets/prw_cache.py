@@ -10,18 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import is_main_process
-from tqdm import tqdm
 
 from .array_cache import cached
-from .messages import examples
+from .messages import examples, progress
 from .prw_files import read_person_rows
 
 CACHE_FROM = 1000
 """Number of files from which a cache is kept: fewer are read about as fast as one."""
-
-SILENT_SECONDS = 2.0
-"""Reading that takes no longer shows no progress bar."""
 
 
 def load_person_rows(folder: Path, frames: Sequence[str]) -> list[np.ndarray]:
@@ -79,14 +74,7 @@ def _to_arrays(rows: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def _parse(folder: Path, names: Sequence[str]) -> list[np.ndarray]:
     rows, problems = [], []
-    progress = tqdm(
-        names,
-        desc=f'Reading {folder}',
-        unit='file',
-        delay=SILENT_SECONDS,
-        disable=not is_main_process(),
-    )
-    for name in progress:
+    for name in progress(names, what=f'Reading {folder}', unit='file'):
         try:
             rows.append(read_person_rows(folder / name))
         except ValueError as error:

@@ -7,7 +7,8 @@ import pytest
 from scipy.io import loadmat
 
 from mmps.datasets import CUHKSYSUDataset
-from mmps.datasets.cuhk_sysu_files import TRAIN_FILE, load_search_file, search_file
+from mmps.datasets.cuhk_sysu_files import TRAIN_FILE
+from mmps.datasets.cuhk_sysu_search import load_search_file, search_file
 
 
 def load(root: Path, split: str) -> tuple[CUHKSYSUDataset, list[dict]]:

@@ -26,8 +26,8 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 from scipy.io import savemat
 
-from mmps.datasets import CUHKSYSUDataset, cuhk_sysu_files
-from mmps.datasets.cuhk_sysu_files import load_search_file, read_search_file
+from mmps.datasets import CUHKSYSUDataset, cuhk_sysu_search
+from mmps.datasets.cuhk_sysu_search import load_search_file, read_search_file
 
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cuhk-sysu.py'
 IMAGES_MAT = Path('annotation', 'Images.mat')
@@ -506,7 +506,7 @@ def forbid_parsing(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def parse(path: Path, key: str) -> None:
             raise AssertionError(f'{path} was parsed again')
 
-        monkeypatch.setattr(cuhk_sysu_files, 'read_search_file', parse)
+        monkeypatch.setattr(cuhk_sysu_search, 'read_search_file', parse)
 
     return forbid
 

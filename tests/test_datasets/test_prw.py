@@ -10,9 +10,8 @@ from mmengine.registry import DATASETS
 from prw_folder import GALLERY, TRAIN, write_rows
 from scipy.io import savemat
 
-from mmps.datasets import PRWDataset, prw_cache
+from mmps.datasets import PRWDataset, messages, prw_cache
 from mmps.datasets.mat_files import read_mat
-from mmps.datasets.messages import examples
 
 
 def load(root: Path, split: str, **kwargs) -> PRWDataset:
@@ -251,7 +250,7 @@ def test_all_damaged_files_in_one_error(prw_root):
     with pytest.raises(ValueError, match='3 of 3 annotation files') as caught:
         load(prw_root, 'train')
     assert all(frame in str(caught.value) for frame in TRAIN)
-    assert examples(['a', 'b', 'c', 'd', 'e']) == 'a; b; c; and 2 more'
+    assert messages.examples(['a', 'b', 'c', 'd', 'e']) == 'a; b; c; and 2 more'
 
 
 @pytest.mark.parametrize(
@@ -414,6 +413,6 @@ def test_no_partial_cache_is_left(cached_root, monkeypatch):
 def test_progress_bar_only_when_long(prw_root, monkeypatch, capsys):
     load(prw_root, 'train')
     assert capsys.readouterr().err == ''
-    monkeypatch.setattr(prw_cache, 'SILENT_SECONDS', 0)
+    monkeypatch.setattr(messages, 'SILENT_SECONDS', 0)
     load(prw_root, 'train')
     assert '3/3' in capsys.readouterr().err

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.datasets.cuhk_sysu_files import (
-    FULL_SET,
-    LAYOUT,
-    SearchFile,
-    corner_boxes,
-    load_search_file,
-    search_file,
-)
+from mmps.datasets.cuhk_sysu_files import LAYOUT
+from mmps.datasets.cuhk_sysu_search import FULL_SET, SearchFile, load_search_file, search_file
+from mmps.datasets.cuhk_sysu_structs import corner_boxes
 from mmps.datasets.messages import examples
 from mmps.datasets.person_search_dataset import check_layout
 from mmps.evaluation.functional.protocol import Protocol

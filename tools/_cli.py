@@ -50,6 +50,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the common arguments to it."""
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
+    if args.launcher == 'pytorch':
+        start_processes_without_gpu(cfg)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
@@ -57,3 +59,18 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     return cfg
+
+
+def start_processes_without_gpu(cfg: Config) -> None:
+    """Let the processes of a distributed run meet over gloo where there is no GPU.
+
+    MMEngine asks for a GPU a process, both to meet and to wrap the model; it does neither where
+    the processes have met and the config says how to wrap.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    torch.distributed.init_process_group('gloo')
+    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
+    cfg.setdefault('model_wrapper_cfg', wrapper)

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,37 @@ def test_train_resume_and_test(tool, tmp_path: Path, capsys: pytest.CaptureFixtu
     (result,) = (tmp_path / 'tested').glob('*/*.json')
     expected = weight * (0 + 1 + 2 + 3) + bias * 4
     assert Config.fromfile(result).sum == pytest.approx(expected, abs=1e-5)
+
+
+def test_two_processes_without_gpu_train_and_test(tool, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        'CUDA_VISIBLE_DEVICES': '',
+        'PYTHON': sys.executable,
+        'PYTHONPATH': str(tmp_path),
+        'PORT': str(port),
+    }
+    for arguments in (
+        ['dist_train.sh', 'config.py', '2', '--auto-scale-lr'],
+        ['dist_test.sh', 'config.py', 'work_dirs/config/epoch_1.pth', '2'],
+    ):
+        subprocess.run(
+            ['bash', ROOT / 'tools' / arguments[0], *arguments[1:]],
+            env=environment,
+            cwd=tmp_path,
+            check=True,
+            timeout=300,
+        )
+    saved = torch.load(tmp_path / 'work_dirs/config/epoch_1.pth', weights_only=True)
+    # Two processes with batches of 2 for a learning rate that is meant for 8.
+    assert saved['optimizer']['param_groups'][0]['lr'] == pytest.approx(0.1 * 2 * 2 / 8)
+    assert saved['meta']['iter'] == 1
+    weight, bias = (saved['state_dict'][f'linear.{name}'].item() for name in ('weight', 'bias'))
+    (result,) = (tmp_path / 'work_dirs/config').glob('*/*.json')
+    assert Config.fromfile(result).sum == pytest.approx(6 * weight + 4 * bias, abs=1e-5)
 
 
 def test_slurm_scripts_train_and_test(tool, tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def golden_figures(pattern: str) -> list[Any]:
     return params or [pytest.param(None, id='none', marks=pytest.mark.skip(reason))]
 
 
+def arrays_of(dataset: PersonSearchDataset) -> dict[str, np.ndarray]:
+    """What the data set alone gives of predictions."""
+    return dataset_arrays([dataset.get_data_info(index) for index in range(len(dataset))])
+
+
 def simulate(
     dataset: PersonSearchDataset, fixtures: Any, seed: int, *, person_ids: Sequence[int]
 ) -> Predictions:
@@ -60,17 +65,16 @@ def simulate(
         seed: of the simulation.
         person_ids: what the simulation calls each identity.
     """
-    items = [dataset.get_data_info(index) for index in range(len(dataset))]
-    arrays = dataset_arrays(items)
+    arrays = arrays_of(dataset)
+    num_images = len(arrays['image_names'])
+    ends = np.searchsorted(arrays['gt_image'], np.arange(1, num_images))
     original = np.array([*person_ids, UNLABELLED])  # the last also for -1
-    gallery = [
-        (
-            item['img_name'],
-            np.array([person['bbox'] for person in item['instances']]).reshape(-1, 4),
-            original[[person['pid'] for person in item['instances']]],
-        )
-        for item in items
-    ]
+    gallery = zip(
+        arrays['image_names'],
+        np.split(arrays['gt_bboxes'], ends),
+        np.split(original[arrays['gt_pids']], ends),
+        strict=True,
+    )
     simulated = list(fixtures.simulate_detections(gallery, seed=seed))
     dets = np.concatenate([det for det, _ in simulated])
     query_embeddings = [
@@ -79,8 +83,8 @@ def simulate(
     ]
     return Predictions(
         **arrays,
-        image_sizes=np.zeros((len(items), 2), np.int64),
-        det_image=np.repeat(np.arange(len(items)), [len(det) for det, _ in simulated]),
+        image_sizes=np.zeros((num_images, 2), np.int64),
+        det_image=np.repeat(np.arange(num_images), [len(det) for det, _ in simulated]),
         det_bboxes=dets[:, :4],
         det_scores=dets[:, 4],
         det_embeddings=np.concatenate([embeddings for _, embeddings in simulated]),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from evaluation_cases import (
     Figures,
+    arrays_of,
     check_detection,
     check_search,
     golden_figures,
@@ -23,9 +24,13 @@ CBGM = dict(k1=10, k2=3)
 
 
 @pytest.fixture(scope='module')
-def predictions(cuhk_sysu_root: Path, fixtures: Any) -> Callable[[int], Predictions]:
+def dataset(cuhk_sysu_root: Path) -> CUHKSYSUDataset:
+    return CUHKSYSUDataset(str(cuhk_sysu_root), 'gallery', check_frames=False, test_mode=True)
+
+
+@pytest.fixture(scope='module')
+def predictions(dataset: CUHKSYSUDataset, fixtures: Any) -> Callable[[int], Predictions]:
     """Simulated predictions by seed."""
-    dataset = CUHKSYSUDataset(str(cuhk_sysu_root), 'gallery', check_frames=False, test_mode=True)
     person_ids = range(1, 1 + dataset.num_persons)  # a person's place in the protocol, from 1
     return cache(lambda seed: simulate(dataset, fixtures, seed, person_ids=person_ids))
 
@@ -38,6 +43,7 @@ def test_figures(
         return
     options = search_options(figures.name)
     assert not options['cross_camera']
+    assert options['gallery_size'] is not None
     protocol = dict(
         type='mmps.cuhk_sysu_protocol',
         data_root=str(cuhk_sysu_root),
@@ -47,8 +53,8 @@ def test_figures(
     check_search(figures, predictions(figures.seed), search)
 
 
-def test_counts(predictions: Callable[[int], Predictions]) -> None:
-    found = predictions(0)
-    assert (found.num_images, found.num_queries) == (6978, 2900)
+def test_counts(dataset: CUHKSYSUDataset) -> None:
+    arrays = arrays_of(dataset)
+    assert len(arrays['image_names']) == 6978
     # A query's identity is its place in the protocol.
-    assert found.query_pids.tolist() == list(range(2900))
+    assert arrays['query_pids'].tolist() == list(range(2900))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from evaluation_cases import (
     Figures,
+    arrays_of,
     check_detection,
     check_search,
     golden_figures,
@@ -23,9 +24,13 @@ CBGM = dict(k1=30, k2=4)
 
 
 @pytest.fixture(scope='module')
-def predictions(prw_root: Path, fixtures: Any) -> Callable[[int], Predictions]:
+def dataset(prw_root: Path) -> PRWDataset:
+    return PRWDataset(str(prw_root), 'gallery', check_frames=False, test_mode=True)
+
+
+@pytest.fixture(scope='module')
+def predictions(dataset: PRWDataset, fixtures: Any) -> Callable[[int], Predictions]:
     """Simulated predictions by seed."""
-    dataset = PRWDataset(str(prw_root), 'gallery', check_frames=False, test_mode=True)
     person_ids = dataset.metainfo['person_ids']
     return cache(lambda seed: simulate(dataset, fixtures, seed, person_ids=person_ids))
 
@@ -43,6 +48,8 @@ def test_figures(figures: Figures, predictions: Callable[[int], Predictions]) ->
     check_search(figures, predictions(figures.seed), search)
 
 
-def test_counts(predictions: Callable[[int], Predictions]) -> None:
-    found = predictions(0)
-    assert (found.num_images, len(found.gt_pids), found.num_queries) == (6112, 25062, 2057)
+def test_counts(dataset: PRWDataset) -> None:
+    arrays = arrays_of(dataset)
+    assert len(arrays['image_names']) == 6112
+    assert len(arrays['gt_bboxes']) == 25062
+    assert len(arrays['query_bboxes']) == 2057

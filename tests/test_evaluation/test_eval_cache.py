@@ -212,6 +212,9 @@ def test_tool(
     searches = recorded_searches(predictions)
     assert [search.cws for search in searches.values()] == [False] * len(searches)
     assert evaluate_predictions(predictions, searches=searches)['det/recall'] > 0.5
+    save(cache, {**make_cache(items, weighted=False), 'query_dets': []})
+    with pytest.raises(SystemExit, match=r'error: .*eval_cache\.pth: query_dets has 0 entries'):
+        run(config, str(cache), str(tmp_path / 'none.npz'))
     cache.write_bytes(cache.read_bytes()[:100])
     with pytest.raises(SystemExit, match=r'error: .*eval_cache\.pth is not a readable'):
         run(config, str(cache), str(tmp_path / 'none.npz'))

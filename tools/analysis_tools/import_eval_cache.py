@@ -48,7 +48,10 @@ def main() -> None:
         dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': []})
         items = [dataset.get_data_info(index) for index in range(len(dataset))]
         searches = metric_settings(cfg.test_evaluator).get('searches', {'search': {}})
-        predictions = predictions_from_eval_cache(cache, items, searches=searches)
+        try:
+            predictions = predictions_from_eval_cache(cache, items, searches=searches)
+        except ValueError as error:
+            raise ValueError(f'{args.cache}: {error}') from error
         predictions.save(args.out)
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error

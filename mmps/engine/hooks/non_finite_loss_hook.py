@@ -101,17 +101,22 @@ class NonFiniteLossHook(Hook):
     def _find(self, *, with_gradients: bool) -> list[str]:
         """What is not finite and where, of all processes; nothing where all is well."""
         found = _non_finite(self._losses)
-        wrapper = self._runner.optim_wrapper
-        if with_gradients and wrapper.clip_grad_kwargs and wrapper.grad_name == 'grad_norm':
-            norm = self._runner.message_hub.get_scalar('train/grad_norm').current()
-            if not math.isfinite(norm):
-                found['norm of the gradients'] = float(norm)
-        if holds_everywhere(not found):
+        norm = self._norm_of_gradients() if with_gradients else 0.0
+        if holds_everywhere(not found and math.isfinite(norm)):
             return []
-        values = ', '.join(f'{name} = {value}' for name, value in found.items())
         images = ', '.join(self._names) or 'the batch does not name them'
-        reports = all_gather_object(f'{values}; images: {images}' if found else '')
-        return [report for report in reports if report]
+        # One process spoils the gradients of all: they tell on a batch only where no loss does.
+        losses = [f'{name} = {value}' for name, value in found.items()]
+        in_all: list[tuple[list[str], str]] = all_gather_object((losses, images))
+        if not any(theirs for theirs, _ in in_all):
+            in_all = [([f'norm of the gradients = {norm}'], images) for _, images in in_all]
+        return [f'{", ".join(what)}; images: {images}' for what, images in in_all if what]
+
+    def _norm_of_gradients(self) -> float:
+        wrapper = self._runner.optim_wrapper
+        if not wrapper.clip_grad_kwargs or wrapper.grad_name != 'grad_norm':
+            return 0.0
+        return float(self._runner.message_hub.get_scalar('train/grad_norm').current())
 
     @torch.no_grad()
     def _take_back(self) -> None:

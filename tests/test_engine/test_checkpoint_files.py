@@ -1,0 +1,105 @@
+"""Checkpoints are written whole or not at all, and checked before they are resumed from."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.fileio import get_file_backend
+from mmengine.runner.checkpoint import save_checkpoint
+
+from mmps.engine import checkpoint_to_resume
+from mmps.engine.checkpoints import is_whole
+
+ATOMIC = dict(backend='atomic')
+
+
+def write(folder: Path, *numbers: int) -> list[Path]:
+    """Checkpoints as the runner writes them, in this order."""
+    paths = [folder / f'epoch_{number}.pth' for number in numbers]
+    for age, path in enumerate(reversed(paths)):
+        save_checkpoint({'x': torch.arange(100)}, str(path), backend_args=ATOMIC)
+        os.utime(path, (1e9 - age, 1e9 - age))
+    (folder / 'last_checkpoint').write_text(str(paths[-1]))
+    return paths
+
+
+def damage(path: Path, *, cut: int = 50) -> None:
+    os.truncate(path, path.stat().st_size - cut)
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    backend = get_file_backend(backend_args=ATOMIC)
+    path = tmp_path / 'new' / 'file'
+    backend.put(b'old', path)
+    backend.put(b'new content', str(path))
+    assert path.read_bytes() == b'new content'
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    (path,) = write(tmp_path, 1)
+    before = path.read_bytes()
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        save_checkpoint({'x': torch.arange(9)}, str(path), backend_args=ATOMIC)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['epoch_1.pth', 'last_checkpoint']
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, 1)
+    content = path.read_bytes()
+    assert is_whole(path)
+    flipped = bytearray(content)
+    flipped[content.index(bytes([50, 0, 0, 0, 0, 0, 0, 0]))] ^= 1  # one number of the tensor
+    for damaged in (content[:-1], content[:-200], content[: len(content) // 2], b'', flipped):
+        path.write_bytes(damaged)
+        assert not is_whole(path)
+    assert not is_whole(tmp_path / 'missing.pth')
+
+
+def test_the_newest_whole_one_is_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checkpoint_to_resume(str(tmp_path)) is None
+    # Ten is after nine, and what is best is none to go on from.
+    first, second, third = write(tmp_path, 8, 9, 10)
+    save_checkpoint({}, str(tmp_path / 'best_search_mAP_epoch_9.pth'))
+    logged: list[str] = []
+    monkeypatch.setattr(
+        'mmps.engine.checkpoints.print_log', lambda message, **kwargs: logged.append(message)
+    )
+    assert checkpoint_to_resume(str(tmp_path)) == str(third)
+    assert logged == []
+    damage(third)
+    assert checkpoint_to_resume(str(tmp_path)) == str(second)
+    assert f'{third}: damaged' in logged[0]
+    assert str(second) in logged[0]
+    damage(second)
+    assert checkpoint_to_resume(str(tmp_path)) == str(first)
+    damage(first)
+    with pytest.raises(ValueError, match=r'epoch_10\.pth is damaged, and there is no other'):
+        checkpoint_to_resume(str(tmp_path))
+
+
+def test_a_name_that_was_not_written_to_the_end(tmp_path: Path) -> None:
+    _, second = write(tmp_path, 1, 2)
+    (tmp_path / 'last_checkpoint').write_text('')
+    assert checkpoint_to_resume(str(tmp_path)) == str(second)
+
+
+def test_a_chosen_one_has_to_be_whole(tmp_path: Path) -> None:
+    first, second = (str(path) for path in write(tmp_path, 1, 2))
+    assert checkpoint_to_resume(str(tmp_path), chosen=first) == first
+    address = 'https://example.com/epoch_1.pth'
+    assert checkpoint_to_resume(str(tmp_path), chosen=address) == address
+    damage(Path(second))
+    with pytest.raises(ValueError, match=r'epoch_2\.pth: the file is damaged or no checkpoint'):
+        checkpoint_to_resume(str(tmp_path), chosen=second)
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth: there is no such checkpoint'):
+        checkpoint_to_resume(str(tmp_path), chosen='nowhere.pth')

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmps.evaluation.functional import average_precision, count_at_least
+from mmps.evaluation.functional import average_precision, precision_at
 
 
 def test_average_precision_by_hand():
@@ -28,19 +28,14 @@ def test_nothing_correct_is_zero():
 
 
 @pytest.mark.parametrize('seed', range(5))
-def test_count_at_least(seed):
+def test_precision_at(seed):
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=5000).astype(np.float32)
-    values[::7] = np.round(values[::7], 1)  # ties
-    values[::11] = -np.inf
-    finite = values[np.isfinite(values)]
-    for thresholds in (
-        rng.choice(finite, 40),
-        finite[:1],
-        np.repeat(finite[:1], 3),
-        np.array([finite.min(), finite.max()]),
-        np.nextafter(finite[:5], np.float32(9)),
-        finite[:0],
-    ):
-        expected = [(values >= t).sum() for t in thresholds]
-        assert count_at_least(values, thresholds).tolist() == expected
+    scores = rng.normal(size=500).astype(np.float32)
+    scores[::7] = np.round(scores[::7], 1)  # ties
+    scores[::11] = -np.inf
+    for num in (0, 1, 30):
+        positives = rng.choice(scores[np.isfinite(scores)], num, replace=False)
+        expected = [
+            (positives >= score).sum() / (scores >= score).sum() for score in sorted(positives)
+        ]
+        assert precision_at(positives, scores=scores).tolist() == expected

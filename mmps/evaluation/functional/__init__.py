@@ -1,6 +1,6 @@
 """Pure functions of evaluation: arrays in, figures out."""
 
-from .average_precision import average_precision, count_at_least
+from .average_precision import average_precision, precision_at
 from .cbgm import cbgm_reranker
 from .detection import evaluate_detection
 from .matching import overlapping_detections, paired_iou, target_iou_threshold
@@ -30,7 +30,6 @@ __all__ = [
     'average_precision',
     'build_protocol',
     'cbgm_reranker',
-    'count_at_least',
     'evaluate_detection',
     'evaluate_predictions',
     'evaluate_search',
@@ -40,6 +39,7 @@ __all__ = [
     'metrics_table',
     'overlapping_detections',
     'paired_iou',
+    'precision_at',
     'recorded_searches',
     'recorded_settings',
     'search_arguments',

@@ -1,8 +1,6 @@
-"""Average precision, and the counting that gives it without sorting everything."""
+"""Average precision by counting what passes each threshold."""
 
 import numpy as np
-
-_BINS = 4096
 
 
 def average_precision(scores: np.ndarray, correct: np.ndarray) -> float:
@@ -21,46 +19,22 @@ def average_precision(scores: np.ndarray, correct: np.ndarray) -> float:
     positives = scores[correct]
     if len(positives) == 0:
         return 0.0
-    precision = count_at_least(positives, positives) / count_at_least(scores, positives)
-    return float(precision.mean())
+    return float(precision_at(positives, scores=scores).mean())
 
 
-def count_at_least(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many of ``values`` are >= each threshold, exactly.
-
-    A histogram of equal bins between the lowest and the highest threshold answers for all values
-    but those in the bin of a threshold, and only these are sorted: several times faster than
-    sorting the tens of thousands of similarities of a query to rank a few dozen targets.
+def precision_at(positives: np.ndarray, *, scores: np.ndarray) -> np.ndarray:
+    """The share of correct entries among all of at least the score of each correct one.
 
     Args:
-        values: (N,) floating; -inf allowed, NaN not.
-        thresholds: (T,) finite, same dtype as ``values``.
+        positives: the scores of the correct entries, (P,).
+        scores: those of all entries, (N,); -inf allowed, NaN not.
 
     Returns:
-        (T,) int64.
+        (P,) float64, in the order of rising scores.
     """
-    if len(thresholds) == 0:
-        return np.zeros(0, np.int64)
-    low, high = thresholds.min(), thresholds.max()
-    scale = values.dtype.type(_BINS / max(float(high) - float(low), 1e-30))
-    value_bins, threshold_bins = (_bins(x, low, scale) for x in (values, thresholds))
-    counts = np.bincount(value_bins, minlength=_BINS + 3)
-    has_threshold = np.zeros(_BINS + 3, bool)
-    has_threshold[threshold_bins] = True
-    close = np.sort(values[has_threshold[value_bins]])
-    counts[has_threshold] = 0
-    above = counts[::-1].cumsum()[::-1]
-    return above[threshold_bins] + len(close) - np.searchsorted(close, thresholds)
-
-
-def _bins(x: np.ndarray, low: np.floating, scale: np.floating) -> np.ndarray:
-    """A bin number in [0, _BINS + 2] for each x.
-
-    The counts are exact because x <= y implies bin(x) <= bin(y), which rounding preserves.
-    """
-    with np.errstate(over='ignore'):  # equal thresholds: what lies above becomes +inf, clipped
-        scaled = np.subtract(x, low)
-        scaled *= scale
-        scaled += 1
-    np.clip(scaled, 0, _BINS + 2, out=scaled)
-    return scaled.astype(np.intp)
+    positives = np.sort(
+        positives
+    )  # NumPy's sort of floats is vectorised, and faster than a binning
+    scores = np.sort(scores)
+    num_right = len(positives) - np.searchsorted(positives, positives)
+    return num_right / (len(scores) - np.searchsorted(scores, positives))

@@ -37,20 +37,21 @@ has a twin that is wrong. NumPy's default sort is not stable, and how it orders 
 the processor's vector instructions (the published top-1 of a full set hangs on it); it is the same
 as the reference's on the same machine.
 
-A query with nothing to find or without a detection, for which the reference fails, counts as not
-found.
+Queries with nothing to find or without detections, where the reference fails, count as not found.
 
 Shape shorthand: N detections, Q queries, I images, D size of an embedding, K = len(topk),
 R ranks that are kept.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Literal, get_args
 
 import numpy as np
 
-from .average_precision import count_at_least
+from .average_precision import precision_at
 from .checks import check_indices, check_numbers
 from .gallery import Gallery, Rows
 from .protocol import Protocol
@@ -58,6 +59,7 @@ from .targets import Targets
 
 _BLOCK_VALUES = 2**24  # similarities in memory at once: 64 MiB
 _MIN_BLOCK_QUERIES = 32  # fewer would make the matrix product wait for memory
+_THREADS = 2  # most of a row's time is spent in NumPy's sorts, which let other threads run
 
 Matching = Literal['published', 'strict']
 
@@ -191,32 +193,28 @@ def evaluate_search(
 
     block = max(_MIN_BLOCK_QUERIES, _BLOCK_VALUES // max(gallery.width, 1))
     memory = np.empty((min(block, num_queries), gallery.width), np.float32)
-    for begin in range(0, num_queries, block):
-        rows = gallery.rows(
-            range(begin, min(begin + block, num_queries)),
-            query_embeddings=query_embeddings,
-            det_embeddings=embeddings,
-            out=memory,
-        )
-        if rerank is not None:
-            _rerank(rerank, rows, kept, protocol.queries)
-        found_row, found_place = targets.found(rows)
-        found_starts = np.searchsorted(found_row, np.arange(len(rows.similarities) + 1))
-        for row, values in enumerate(rows.similarities):
-            query = begin + row
-            found = found_place[found_starts[row] : found_starts[row + 1]]
-            num_found[query] = len(found)
-            found_det.append(kept[rows.detections(row, found)])
-            found_similarity.append(values[found])
-            if len(found):
-                precision = count_at_least(values[found], values[found])
-                precision = precision / count_at_least(values, values[found])
-                ap[query] = precision.sum() / targets.counts[query]
-            first = _first_places(values, targets.runs(query), num_ranks)
-            ranks = slice(0, len(first))
-            ranked[query, ranks] = kept[rows.detections(row, first)]
-            similarity[query, ranks] = values[first]
-            correct[query, ranks] = np.isin(first, found)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for begin in range(0, num_queries, block):
+            queries = range(begin, min(begin + block, num_queries))
+            rows = gallery.rows(
+                queries, query_embeddings=query_embeddings, det_embeddings=embeddings, out=memory
+            )
+            if rerank is not None:
+                _rerank(rerank, rows, kept, protocol.queries)
+            found_row, place = targets.found(rows)
+            found = np.split(place, np.searchsorted(found_row, np.arange(1, len(queries))))
+            runs = map(targets.runs, queries)
+            scores = threads.map(_score_row, rows.similarities, found, runs, repeat(num_ranks))
+            for row, (query, (precisions, first)) in enumerate(zip(queries, scores, strict=True)):
+                values, right = rows.similarities[row], found[row]
+                num_found[query] = len(right)
+                found_det.append(kept[rows.detections(row, right)])
+                found_similarity.append(values[right])
+                ap[query] = precisions / max(targets.counts[query], 1)
+                ranks = slice(0, len(first))
+                ranked[query, ranks] = kept[rows.detections(row, first)]
+                similarity[query, ranks] = values[first]
+                correct[query, ranks] = (first[:, None] == right).any(axis=1)
     return SearchResult(
         topk=topk,
         ap=ap,
@@ -240,6 +238,14 @@ def _rerank(rerank: Reranker, rows: Rows, kept: np.ndarray, queries: np.ndarray 
         else:
             det = kept[rows.listed[row]]
             rerank(given, det, similarities[rows.num_common :][: len(det)])
+
+
+def _score_row(
+    row: np.ndarray, found: np.ndarray, target_runs: np.ndarray, num: int
+) -> tuple[float, np.ndarray]:
+    """Sum of the precisions at the correct places of a row, and its first ``num`` places."""
+    precisions = float(precision_at(row[found], scores=row).sum()) if len(found) else 0.0
+    return precisions, _first_places(row, target_runs, num)
 
 
 def _first_places(row: np.ndarray, target_runs: np.ndarray, num: int) -> np.ndarray:
@@ -269,17 +275,10 @@ def at_least_largest(row: np.ndarray, num: int) -> np.ndarray:
         num: at least 1.
 
     Returns:
-        (P,) int64, ascending; P is ``num`` or more, fewer only if so few are finite.
-
-    The num-th largest of the maxima of 64-fold interleaved chunks is a lower bound for the
-    num-th largest value; comparing with it is faster than selecting from the whole row.
+        (P,) int64, ascending.
     """
-    bound = np.finfo(np.float32).min
-    columns = len(row) // 64
-    if columns >= num:
-        maxima = row[: columns * 64].reshape(64, columns).max(axis=0)
-        bound = max(bound, np.partition(maxima, -num)[-num])
-    return np.flatnonzero(row >= bound)
+    bound = np.partition(row, -num)[-num] if len(row) > num else -np.inf
+    return np.flatnonzero((row >= bound) & (row > -np.inf))
 
 
 def _check_arrays(

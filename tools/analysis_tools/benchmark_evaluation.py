@@ -1,0 +1,299 @@
+"""Time the search evaluation on made-up data as large as PRW and CUHK-SYSU, and show its growth.
+
+Everything is made up in memory; times are those of `evaluate_search` alone. The plain per-query
+implementation is the one that the tests compare with: it is there in a checkout of the repository.
+"""
+
+import argparse
+import importlib.util
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mmps.evaluation.functional import Protocol, evaluate_search, identity_protocol
+
+PLAIN = Path(__file__).parents[2] / 'tests' / 'test_evaluation' / 'naive_evaluation.py'
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search to time: the arguments of evaluate_search."""
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    protocol: Protocol
+    limit: float | None = None
+
+    def run(self, **options: Any) -> None:
+        """Evaluate it once."""
+        evaluate_search(**self.arrays, protocol=self.protocol, **options)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--dets', type=int, default=40000, help='detections in the galleries')
+    parser.add_argument('--dim', type=int, default=256, help='size of an embedding')
+    parser.add_argument('--repeat', type=int, default=5, help='runs of which the times are taken')
+    parser.add_argument(
+        '--plain-queries',
+        type=int,
+        default=20,
+        help='queries to time the plain implementation on, 0 for none; it is scaled to all',
+    )
+    parser.add_argument(
+        '--growth',
+        type=int,
+        default=10000,
+        help='detections at 1x of the table of growth, up to 100x; 0 for no such table',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of the data')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    console = Console()
+    plain = load_plain() if args.plain_queries else None
+    if args.plain_queries and plain is None:
+        console.print(f'The plain implementation is left out: there is no {PLAIN} (no checkout?)')
+    prw = make_prw(args.dets, dim=args.dim, seed=args.seed)
+    cuhk, cuhk_full = make_cuhk_sysu(args.dets, dim=args.dim, seed=args.seed)
+    searches = [
+        prw,
+        Search('PRW, cross-camera', prw.arrays, other_cameras(prw.protocol)),
+        cuhk,
+        cuhk_full,
+    ]
+    console.print(times_table(searches, plain, repeat=args.repeat, sample=args.plain_queries))
+    if args.growth:
+        console.print(growth_table(args.growth, dim=args.dim, seed=args.seed))
+
+
+def load_plain() -> ModuleType | None:
+    """The plain implementation of the tests, None where there are none."""
+    if not PLAIN.is_file():
+        return None
+    spec = importlib.util.spec_from_file_location('naive_evaluation', PLAIN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_boxes(rng: np.random.Generator, num: int) -> np.ndarray:
+    """Boxes of persons in frames of 1920 x 1080, (num, 4)."""
+    height = rng.uniform(60, 400, num)
+    corner = np.stack([rng.uniform(0, 1800, num), rng.uniform(0, 1000, num)], axis=1)
+    return np.concatenate([corner, corner + np.stack([0.4 * height, height], 1)], 1).astype('f4')
+
+
+def make_arrays(
+    rng: np.random.Generator, pids: np.ndarray, *, query_pids: np.ndarray, dim: int
+) -> dict[str, np.ndarray]:
+    """What a model might find: a detection for each of ``pids``, -1 for somebody else."""
+    prototypes = rng.standard_normal((max(pids.max(), query_pids.max()) + 1, dim), 'f4')
+
+    def embed(pids: np.ndarray) -> np.ndarray:
+        x = rng.standard_normal((len(pids), dim), 'f4')
+        x[pids >= 0] += 0.6 * prototypes[pids[pids >= 0]]
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        return x
+
+    return {
+        'query_embeddings': embed(query_pids),
+        'det_embeddings': embed(pids),
+        'det_bboxes': make_boxes(rng, len(pids)),
+        'det_scores': rng.uniform(0.5, 1, len(pids)).astype('f4'),
+    }
+
+
+def make_prw(
+    num_dets: int,
+    *,
+    dim: int,
+    seed: int,
+    num_queries: int = 2057,
+    num_images: int = 6112,
+    num_persons: int = 450,
+) -> Search:
+    """PRW's test set: half of the detections show one of the persons that are searched for."""
+    rng = np.random.default_rng(seed)
+    det_image = np.sort(rng.integers(0, num_images, num_dets))
+    pids = np.where(rng.random(num_dets) < 0.5, rng.integers(0, num_persons, num_dets), -1)
+    query = rng.choice(np.flatnonzero(pids >= 0), num_queries)
+    arrays = make_arrays(rng, pids, query_pids=pids[query], dim=dim)
+    jitter = rng.normal(0, 4, (num_dets, 4)).astype('f4')
+    protocol = identity_protocol(
+        det_image,
+        arrays['det_bboxes'] + jitter,
+        gt_pids=pids,
+        query_image=det_image[query],
+        query_pids=pids[query],
+        num_images=num_images,
+    )
+    return Search('PRW', {**arrays, 'det_image': det_image}, protocol, limit=1.5)
+
+
+def other_cameras(protocol: Protocol, num_cameras: int = 6) -> Protocol:
+    """The same protocol without the images of each query's own camera."""
+    cameras = np.arange(protocol.num_images) * num_cameras // protocol.num_images
+    return replace(protocol, image_group=cameras, query_group=cameras[protocol.own_image])
+
+
+def make_cuhk_sysu(
+    num_dets: int, *, dim: int, seed: int, num_queries: int = 2900, num_images: int = 6978
+) -> tuple[Search, Search]:
+    """CUHK-SYSU's galleries of 100 images a query, and its full set with those of 50 again."""
+    rng = np.random.default_rng(seed)
+    det_image = np.sort(rng.integers(0, num_images, num_dets))
+    # Each query's person is in one to three images of its gallery.
+    num_targets = rng.integers(1, 4, num_queries)
+    pids = np.full(num_dets, -1)
+    shown = rng.permutation(num_dets)[: num_targets.sum()]
+    pids[shown] = np.repeat(np.arange(num_queries), num_targets)
+    arrays = make_arrays(rng, pids, query_pids=np.arange(num_queries), dim=dim)
+    arrays['det_image'] = det_image
+    target_bboxes = arrays['det_bboxes'][shown] + rng.normal(0, 4, (len(shown), 4)).astype('f4')
+    target_indptr = np.concatenate([[0], np.cumsum(num_targets)])
+
+    def protocol(size: int, *, full_set: bool) -> Protocol:
+        lists = []
+        for begin, end in pairwise(target_indptr):
+            targets = np.unique(det_image[shown[begin:end]])
+            others = np.setdiff1d(rng.permutation(num_images)[: size + 3], targets)
+            lists.append(np.concatenate([targets, rng.permutation(others)])[:size])
+        return Protocol(
+            num_images=num_images,
+            target_image=det_image[shown],
+            target_bboxes=target_bboxes,
+            target_indptr=target_indptr,
+            target_indices=np.arange(len(shown)),
+            own_image=np.full(num_queries, -1),
+            gallery_indptr=np.arange(num_queries + 1) * size,
+            gallery_images=np.concatenate(lists),
+            full_set=full_set,
+        )
+
+    return (
+        Search('CUHK-SYSU, 100', arrays, protocol(100, full_set=False), limit=0.5),
+        Search('CUHK-SYSU, all', arrays, protocol(50, full_set=True), limit=2),
+    )
+
+
+def timed(run: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def times_table(
+    searches: list[Search], plain: ModuleType | None, *, repeat: int, sample: int
+) -> Table:
+    num, dim = searches[0].arrays['det_embeddings'].shape
+    table = Table(title=f'Seconds of a search among {num:,} detections, {dim}-d')
+    for column in ('', 'queries', 'median', 'best', 'limit', 'plain', 'ratio'):
+        table.add_column(column, justify='right' if column else 'left')
+    for search in searches:
+        search.run()  # once to warm up
+        times = [timed(search.run) for _ in range(repeat)]
+        plainly, ratio = '', ''
+        if plain is not None:
+            seconds = time_plain(search, plain, sample)
+            plainly, ratio = f'{seconds:.0f}', f'{seconds / median(times):.0f}'
+        table.add_row(
+            search.name,
+            f'{search.protocol.num_queries:,}',
+            f'{median(times):.2f}',
+            f'{min(times):.2f}',
+            '' if search.limit is None else f'{search.limit}',
+            plainly,
+            ratio,
+        )
+    if plain is not None:
+        table.caption = f'plain: the plain implementation on {sample} queries, scaled to all'
+    return table
+
+
+def time_plain(search: Search, plain: ModuleType, sample: int) -> float:
+    """Seconds for all queries of the plain implementation, from some of them spread evenly."""
+    arrays, protocol = search.arrays, search.protocol
+    features = arrays['det_embeddings'] * arrays['det_scores'][:, None]
+    starts = np.searchsorted(arrays['det_image'], np.arange(protocol.num_images + 1))
+    ranges = [slice(begin, end) for begin, end in pairwise(starts)]
+    images = [
+        {
+            'index': np.arange(part.start, part.stop),
+            'bboxes': arrays['det_bboxes'][part],
+            'features': features[part],
+            'is_reranked': False,
+        }
+        for part in ranges
+    ]
+
+    def search_one(query: int) -> None:
+        begin, end = protocol.target_indptr[query : query + 2]
+        targets: dict[int, list[np.ndarray]] = {}
+        for target in protocol.target_indices[begin:end]:
+            box = protocol.target_bboxes[target]
+            targets.setdefault(int(protocol.target_image[target]), []).append(box)
+        gallery = []
+        twice = protocol.full_set
+        for image in protocol.gallery_of(query):
+            gallery.append({**images[image], 'targets': [] if twice else targets.get(image, [])})
+        if twice:
+            begin, end = protocol.gallery_indptr[query : query + 2]
+            for image in protocol.gallery_images[begin:end]:
+                gallery.append({**images[image], 'targets': targets.get(image, [])})
+        plain.search(arrays['query_embeddings'][query], gallery, (1, 5, 10))
+
+    queries = np.linspace(0, protocol.num_queries - 1, sample).astype(int)
+    return timed(lambda: [search_one(query) for query in queries]) / sample * protocol.num_queries
+
+
+def growth_table(base: int, *, dim: int, seed: int) -> Table:
+    """Time and memory as detections, then queries grow tenfold and a hundredfold."""
+    table = Table(title=f'Memory of a search (what is given, and what it takes more), {dim}-d')
+    columns = ('queries', 'detections', 'given MiB', 'more MiB', 'B/detection', 'seconds')
+    for column in columns:
+        table.add_column(column, justify='right')
+    for queries, dets in ((100, 1), (100, 10), (100, 100), (1000, 1), (10000, 1)):
+        search = make_prw(
+            dets * base,
+            dim=dim,
+            seed=seed,
+            num_queries=queries,
+            num_images=dets * base // 7 + 1,
+            num_persons=dets * base // 90 + 1,
+        )
+        seconds = timed(search.run)
+        tracemalloc.start()  # counts NumPy's arrays; slows down, hence another run
+        search.run()
+        memory = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        given = sum(array.nbytes for array in search.arrays.values())
+        table.add_row(
+            f'{queries:,}',
+            f'{dets * base:,}',
+            f'{given / MIB:,.0f}',
+            f'{memory / MIB:,.0f}',
+            f'{memory / dets / base:,.0f}',
+            f'{seconds:.2f}',
+        )
+    table.caption = f'{4 * dim} B of those per detection are its weighted embedding'
+    return table
+
+
+if __name__ == '__main__':
+    main()

@@ -74,7 +74,7 @@ model = dict(
 data_root = 'data/sample/'
 scale = (400, 240)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmps.LoadImage', skip_unreadable=True),
     dict(type='mmps.LoadPersonSearchAnnotations'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Resize', scale=scale, keep_ratio=True),
@@ -118,5 +118,8 @@ default_hooks = dict(logger=dict(interval=25))
 custom_hooks = [
     dict(type='mmps.ChannelsLastHook'),
     dict(type='mmps.MemoryHook'),
+    dict(type='mmps.MemoryCheckpointHook'),
+    dict(type='mmps.NonFiniteLossHook', max_skipped=0),
+    dict(type='mmps.UnreadableImagesHook', max_share=0.01),
     dict(type='mmps.SearchVisualizationHook'),
 ]

@@ -5,14 +5,24 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
+    # Whole or not at all ('atomic'); keep two at least, as MMEngine removes before it writes.
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='search/mAP', rule='greater'
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        save_best='search/mAP',
+        rule='greater',
+        backend_args=dict(backend='atomic'),
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
 custom_hooks = [
     dict(type='mmps.MemoryHook'),
+    dict(type='mmps.MemoryCheckpointHook'),
+    # Both end the training with the names of the images: max_skipped and max_share allow for some.
+    dict(type='mmps.NonFiniteLossHook', max_skipped=0),
+    dict(type='mmps.UnreadableImagesHook', max_share=0.01),
     # Ranked results of some queries after every evaluation, to the visualizer's back ends.
     dict(type='mmps.SearchVisualizationHook'),
 ]

@@ -182,14 +182,15 @@ def test_test_config_keeps_pixels_of_the_frame(config):
 
 def test_frame_that_cannot_be_read_is_named(config, prw_root):
     def dataset():
+        pipeline = config.test_pipeline
         return PRWDataset(
-            str(prw_root), 'train', pipeline=config.train_pipeline, check_frames=False
+            str(prw_root), 'gallery', pipeline=pipeline, check_frames=False, test_mode=True
         )
 
-    path = prw_root / 'frames' / 'c2s1_000200.jpg'
+    path = prw_root / 'frames' / 'c1s2_000900.jpg'
     path.write_bytes(b'no image')
-    with pytest.raises(AssertionError, match=r'failed to load image: .*c2s1_000200.jpg'):
+    with pytest.raises(AssertionError, match=r'failed to load image: .*c1s2_000900.jpg'):
         dataset()[1]
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r'c2s1_000200.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'c1s2_000900.jpg'):
         dataset()[1]

@@ -2,13 +2,19 @@
 
 import json
 import os
+import runpy
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
+from small_models import CONFIGS, scale_down
 from tiny_run import (
     BATCH,
     EPOCH,
@@ -16,13 +22,16 @@ from tiny_run import (
     TOGETHER,
     Kill,
     assert_same_outcome,
+    differences,
     in_processes,
     make_runner,
     outcome,
     run_and_kill,
+    start_child,
     train,
 )
 
+TRAIN = CONFIGS.parent / 'tools/train.py'
 BY_EPOCH = dict(checkpoint=dict(by_epoch=True))
 MID_EPOCH = dict(checkpoint=dict(by_epoch=False), workers=2)
 ITERATIONS = dict(
@@ -30,10 +39,14 @@ ITERATIONS = dict(
 )
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Asks compilers for their versions, for the head of the log.
-    monkeypatch.setattr(Runner, '_log_env', lambda self, env_cfg: None)
+@pytest.fixture(scope='module', autouse=True)
+def _quick() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Asks compilers for their versions, for the head of the log.
+        patch.setattr(Runner, '_log_env', lambda self, env_cfg: None)
+        # Of no use against SIGKILL, and slow where others write to the disk, too.
+        patch.setattr(os, 'fsync', lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(scope='module')
@@ -204,3 +217,48 @@ def test_two_processes_whose_number_does_not_divide_the_data(tmp_path: Path) -> 
     # Eleven items are six for each process, three batches: one item is seen twice.
     assert outcome(whole)['place']['iter'] == 3 * 3
     assert_same_outcome(killed, whole, iterations=9)
+
+
+@pytest.mark.skipif(not TRAIN.is_file(), reason='mmps is not run from its repository')
+def test_a_whole_model_by_train_py(
+    tiny_prw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = scale_down(Config.fromfile(CONFIGS / 'seqxt_sample.py'))
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.data_root = str(tiny_prw)
+    config.train_dataloader.num_workers = 1
+    config.merge_from_dict({'randomness': dict(seed=0), 'train_cfg.val_interval': 3})
+    config.default_hooks.checkpoint.update(by_epoch=False, max_keep_ckpts=-1)
+    config.default_hooks.logger.interval = 1
+    config.dump(tmp_path / 'config.py')
+    # Laid out for every checkpoint, which takes longer than all the rest.
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: ''))
+    monkeypatch.syspath_prepend(TRAIN.parent)
+
+    def train_py(work_dir: Path, *arguments: str) -> None:
+        words = ['train.py', str(tmp_path / 'config.py'), '--work-dir', str(work_dir), *arguments]
+        options = ['--cfg-options', f'visualizer.name={work_dir}', f'experiment_name={work_dir}']
+        monkeypatch.setattr('sys.argv', [*words, *options])
+        runpy.run_path(str(TRAIN), run_name='__main__')
+
+    # From outside, at whatever moment that is.
+    killed = tmp_path / 'killed'
+    child = start_child(lambda: train_py(killed))
+    while child.is_alive() and not (killed / 'iter_3.pth').is_file():
+        time.sleep(0.02)
+    child.kill()
+    child.join()
+    assert not (killed / 'iter_8.pth').exists()
+    train_py(killed, '--resume')
+    train_py(tmp_path / 'whole')
+
+    ours, theirs = (
+        torch.load(folder / 'iter_8.pth', weights_only=True)
+        for folder in (killed, tmp_path / 'whole')
+    )
+    for key in ('state_dict', 'optimizer'):
+        assert list(differences(dict(ours[key]), dict(theirs[key]))) == []
+    for name, expected in theirs['message_hub']['log_scalars'].items():
+        if not name.endswith('time'):
+            values = ours['message_hub']['log_scalars'][name].data[0]
+            np.testing.assert_array_equal(values, expected.data[0], err_msg=name)

@@ -5,6 +5,8 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +174,8 @@ def make_runner(
 COLLATE = dict(type='default_collate')
 
 
-def in_child(function: Callable[[], Any]) -> int:
-    """Call a function in a process of its own, which ends with it; returns the exit code."""
+def start_child(function: Callable[[], Any]) -> BaseProcess:
+    """Call a function in a process of its own, which ends with it."""
 
     def call() -> None:
         torch.set_num_threads(1)  # threads do not survive a fork
@@ -181,16 +183,15 @@ def in_child(function: Callable[[], Any]) -> int:
 
     process = multiprocessing.get_context('fork').Process(target=call)
     process.start()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
+    return process
 
 
 def run_and_kill(work_dir: Path, stage: str, iteration: int, **settings: Any) -> None:
     """Train in another process until SIGKILL ends it."""
     kill = Kill(stage, iteration)
-    code = in_child(lambda: make_runner(work_dir, hooks=(kill,), **settings).train())
-    assert code == -signal.SIGKILL
+    child = start_child(lambda: make_runner(work_dir, hooks=(kill,), **settings).train())
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
 
 
 def train(work_dir: Path, **settings: Any) -> Runner:
@@ -245,27 +246,22 @@ def differences(ours: Any, theirs: Any, where: str = '') -> Iterator[str]:
         yield f'{where}: {ours} != {theirs}'
 
 
-def in_processes(function: Callable[[], Any], folder: Path, world_size: int = 2) -> list[int]:
-    """Call a function in processes that train together; returns their exit codes."""
+def in_processes(function: Callable[[], Any], folder: Path) -> list[int | None]:
+    """Call a function in two processes that train together; returns their exit codes."""
 
     def call(rank: int) -> None:
-        torch.set_num_threads(1)
         os.environ.update(LOCAL_RANK=str(rank))
-        dist.init_process_group(
-            'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
-        )
+        store = f'file://{folder}/store'
+        dist.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
         function()
         dist.destroy_process_group()
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'store').unlink(missing_ok=True)
-    context = multiprocessing.get_context('fork')
-    processes = [context.Process(target=call, args=(rank,)) for rank in range(world_size)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    return [process.exitcode or 0 for process in processes]
+    children = [start_child(partial(call, rank)) for rank in (0, 1)]
+    for child in children:
+        child.join()
+    return [child.exitcode for child in children]
 
 
 # DistributedDataParallel on CPUs; MMEngine's default is a GPU for every process.

@@ -8,7 +8,7 @@ scale = (1500, 900)
 # The authors decode with Pillow; OpenCV, MMCV's default, is faster and differs by a grey level
 # here and there.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmps.LoadImage', skip_unreadable=True),
     dict(type='mmps.LoadPersonSearchAnnotations'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='Resize', scale=scale, keep_ratio=True),

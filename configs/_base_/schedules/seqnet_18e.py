@@ -1,6 +1,6 @@
 # SeqNet's schedule: SGD, linear warm-up over the first epoch, step at epoch 16.
 max_epochs = 18
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='mmps.ResumableEpochLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

@@ -27,6 +27,7 @@ def annotations_of(dataset: PersonSearchDataset) -> Annotations:
     """
     if dataset.split == 'query':
         raise ValueError("split='query' has no scenes of its own; give the split 'gallery'")
+    dataset.full_init()
     items = [dataset.get_data_info(index) for index in range(len(dataset))]
     person_ids = _numbers(dataset.metainfo['person_ids'])
     person_ids[-1] = UNKNOWN

@@ -85,7 +85,7 @@ class _ResumableLoop(BaseLoop):
         """Train, from the beginning or from where the resumed run was."""
         if self._iter > 0:
             self._continue()
-        self.runner.message_hub.update_info('data_seed', self._batches.seed)
+        self.runner.message_hub.update_info('resume_seed', self._batches.seed)
         return super().run()
 
     def _continue(self) -> None:
@@ -95,21 +95,21 @@ class _ResumableLoop(BaseLoop):
     @property
     def _resumed_seed(self) -> int:
         """Seed of the data in the resumed run, which may have drawn it by chance."""
-        return self.runner.message_hub.get_info('data_seed', self._batches.seed)
+        return self.runner.message_hub.get_info('resume_seed', self._batches.seed)
 
     def _seed_iteration(self) -> None:
         seed_generators(MODEL, self._batches.seed, self._iter, get_rank())
 
     def _allow_validation(self) -> None:
         """Note that a checkpoint written from here on has seen the validation of this iteration."""
-        self.runner.message_hub.update_info('validated_iter', self._iter)
+        self.runner.message_hub.update_info('resume_validated', self._iter)
 
     def validate_if_pending(self) -> None:
         """Validate if the checkpoint was written where a validation was due, but before it."""
         if self._iter == 0 or self.runner.val_loop is None:
             return
         self._decide_current_val_interval()
-        validated = self.runner.message_hub.get_info('validated_iter') == self._iter
+        validated = self.runner.message_hub.get_info('resume_validated') == self._iter
         if not validated and self._validation_due():
             self.runner.logger.info(
                 'Validation first: the checkpoint is from before the validation that was due.'
@@ -157,7 +157,7 @@ class ResumableEpochLoop(_ResumableLoop, EpochBasedTrainLoop):
     def _continue(self) -> None:
         if self._resumed_seed != self._batches.seed:
             self.dataloader = build_resumable_loader(self._loader_config, seed=self._resumed_seed)
-        place = self.runner.message_hub.get_info('place_in_data', {})
+        place = self.runner.message_hub.get_info('resume_place', {})
         # A checkpoint from the end of an epoch counts the next one already.
         if place.get('epoch') != self._epoch:
             return
@@ -179,7 +179,7 @@ class ResumableEpochLoop(_ResumableLoop, EpochBasedTrainLoop):
             first_iter=self._iter - self._done,
             epoch_length=len(self.dataloader),
         )
-        self.runner.message_hub.update_info('place_in_data', place)
+        self.runner.message_hub.update_info('resume_place', place)
         self._batches.epoch, self._batches.skip = self._epoch, self._done
         super().run_epoch()
         self._done = 0

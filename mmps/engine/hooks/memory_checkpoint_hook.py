@@ -39,22 +39,24 @@ class MemoryCheckpointHook(Hook):
             if not isinstance(loss, InstanceMatchingLoss):
                 continue
             if self.discard and not runner._resume:
-                for key in loss.state_dict():
-                    state.pop(f'{name}.{key}', None)
+                for key in [key for key in state if key.startswith(f'{name}.')]:
+                    del state[key]
                 continue
-            for part, setting in (('table', 'num_persons'), ('queue', 'queue_size')):
+            for part, setting, shape in (
+                ('table', 'num_persons', loss.table.shape),
+                ('queue', 'queue_size', loss.queue.vectors.shape),
+            ):
                 loaded = state.get(f'{name}.{part}.vectors')
-                own = getattr(loss, part).vectors
-                if loaded is None or loaded.shape == own.shape:
+                if loaded is None or loaded.shape == shape:
                     continue
-                if loaded.shape[1] != own.shape[1]:
+                if loaded.shape[1] != shape[1]:
                     setting, size = 'dim', loaded.shape[1]
                 else:
                     size = len(loaded)
                 source = runner._load_from or 'The checkpoint'
                 raise ValueError(
                     f'{source}: the {part} of its memory ({name}.{part}) is of size '
-                    f'{tuple(loaded.shape)}, that of the model is {tuple(own.shape)}. To go on '
+                    f'{tuple(loaded.shape)}, that of the model is {tuple(shape)}. To go on '
                     f'with its data, set model.{name}.{setting}={size} as there; to start from '
                     'its weights with other persons, use load_from without resuming and '
                     'mmps.MemoryCheckpointHook(discard=True) in custom_hooks.'

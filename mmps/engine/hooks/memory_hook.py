@@ -1,9 +1,12 @@
+from contextlib import ExitStack
+from functools import wraps
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmps.models.losses import InstanceMatchingLoss
+from mmps.models.losses import InstanceMatchingLoss, ShardedLookupTable
 from mmps.registry import HOOKS
 
 
@@ -20,6 +23,10 @@ class MemoryHook(Hook):
     leaves the memory as it was. With gradient accumulation (``accumulative_counts``) the memory
     is updated by every iteration, that is once per forward pass, more often than the weights.
 
+    Where lookup tables are spread over the processes, it lets checkpoints hold them whole: the
+    runner takes the model's state in the first process alone, so their parts are sent there as
+    soon as all processes come to save a checkpoint.
+
     Args:
         interval: iterations between two logs; as the logger's.
     """
@@ -32,7 +39,7 @@ class MemoryHook(Hook):
         self._stepped = False
 
     def before_train(self, runner: Runner) -> None:
-        """Check the size of the lookup table, and watch the optimiser.
+        """Check the size of the lookup table, watch the optimiser, see to whole checkpoints.
 
         Raises:
             ValueError: if the table and the training dataset differ in their number of persons.
@@ -50,6 +57,10 @@ class MemoryHook(Hook):
                 )
         # The gradient scaler of mixed precision does not call a step that it skips.
         runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
+        losses = [loss for _, loss in self._losses(runner)]
+        tables = [loss.table for loss in losses if isinstance(loss.table, ShardedLookupTable)]
+        if tables:
+            _save_whole(runner, tables)
 
     def before_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Forget the step of the iteration before."""
@@ -75,3 +86,18 @@ class MemoryHook(Hook):
         return [
             (name, m) for name, m in model.named_modules() if isinstance(m, InstanceMatchingLoss)
         ]
+
+
+def _save_whole(runner: Runner, tables: list[ShardedLookupTable]) -> None:
+    # CheckpointHook calls it in every process, when it is due by whichever of its settings; no
+    # hook runs in every process between that decision and the model's state_dict.
+    save_checkpoint = runner.save_checkpoint
+
+    @wraps(save_checkpoint)
+    def gather_and_save(*args: object, **kwargs: object) -> None:
+        with ExitStack() as stack:
+            for table in tables:
+                stack.enter_context(table.whole())
+            save_checkpoint(*args, **kwargs)
+
+    runner.save_checkpoint = gather_and_save

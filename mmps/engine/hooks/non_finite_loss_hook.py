@@ -63,7 +63,9 @@ class NonFiniteLossHook(Hook):
         """Keep what is needed to report this iteration and to take it back."""
         self._names += image_names(data_batch)
         self._losses, self._findings = {}, None
-        self._statistics = [(s, s.clone()) for s in running_statistics(self._model)]
+        # Copies cost a little on a GPU; a run that ends with the iteration needs none.
+        if self.max_skipped > 0:
+            self._statistics = [(s, s.clone()) for s in running_statistics(self._model)]
 
     def _note_losses(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if model.training and isinstance(outputs, Mapping):

@@ -46,7 +46,7 @@ class NonFiniteLossHook(Hook):
         self._names: list[str] = []
         self._spoilt = False
         # Of this iteration.
-        self._losses: Mapping[str, Any] = {}
+        self._losses: dict[str, Tensor] = {}
         self._findings: list[str] | None = None
         self._statistics: list[tuple[Tensor, Tensor]] = []
 
@@ -69,7 +69,7 @@ class NonFiniteLossHook(Hook):
 
     def _note_losses(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if model.training and isinstance(outputs, Mapping):
-            self._losses = outputs
+            self._losses = _totals(outputs)
 
     def _check_step(self, optimizer: torch.optim.Optimizer, *args: Any) -> None:
         """Take the gradients away from a step that must not be taken: it then does nothing."""
@@ -143,14 +143,18 @@ class NonFiniteLossHook(Hook):
         )
 
 
-def _non_finite(losses: Mapping[str, Any]) -> dict[str, float]:
-    """Losses of a model (tensors or lists of them, as MMEngine sums them) that are not finite."""
-    totals = {
-        name: sum(part.detach().mean() for part in (value if isinstance(value, list) else [value]))
-        for name, value in losses.items()
-        if 'loss' in name
-    }
-    if not totals:
+def _totals(losses: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Losses of a model, tensors or lists of them, as MMEngine sums them; without their graph."""
+    totals = {}
+    for name, value in losses.items():
+        if 'loss' in name:
+            parts = value if isinstance(value, list) else [value]
+            totals[name] = torch.stack([part.detach().float().mean() for part in parts]).sum()
+    return totals
+
+
+def _non_finite(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    if not losses:
         return {}
-    values = torch.stack([torch.as_tensor(total).float() for total in totals.values()]).tolist()
-    return {name: v for name, v in zip(totals, values, strict=True) if not math.isfinite(v)}
+    values = torch.stack(list(losses.values())).tolist()
+    return {name: v for name, v in zip(losses, values, strict=True) if not math.isfinite(v)}

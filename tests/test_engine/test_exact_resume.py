@@ -227,7 +227,7 @@ def test_a_whole_model_by_train_py(
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.data_root = str(tiny_prw)
     config.train_dataloader.num_workers = 1
-    config.merge_from_dict({'randomness': dict(seed=0), 'train_cfg.val_interval': 3})
+    config.merge_from_dict({'randomness': dict(seed=0), 'train_cfg.max_epochs': 2})
     config.default_hooks.checkpoint.update(by_epoch=False, max_keep_ckpts=-1)
     config.default_hooks.logger.interval = 1
     config.dump(tmp_path / 'config.py')
@@ -244,16 +244,16 @@ def test_a_whole_model_by_train_py(
     # From outside, at whatever moment that is.
     killed = tmp_path / 'killed'
     child = start_child(lambda: train_py(killed))
-    while child.is_alive() and not (killed / 'iter_3.pth').is_file():
+    while child.is_alive() and not (killed / 'iter_1.pth').is_file():
         time.sleep(0.02)
     child.kill()
     child.join()
-    assert not (killed / 'iter_8.pth').exists()
+    assert not (killed / 'iter_4.pth').exists()
     train_py(killed, '--resume')
     train_py(tmp_path / 'whole')
 
     ours, theirs = (
-        torch.load(folder / 'iter_8.pth', weights_only=True)
+        torch.load(folder / 'iter_4.pth', weights_only=True)
         for folder in (killed, tmp_path / 'whole')
     )
     for key in ('state_dict', 'optimizer'):

@@ -45,6 +45,23 @@ def test_small_boxes_get_no_relief():
     assert case.evaluate().ap[0] == 1
 
 
+@pytest.mark.parametrize(('order', 'num_found'), [((0, 1), 2), ((1, 0), 1)])
+def test_of_equal_overlaps_the_last_is_taken(order, num_found):
+    targets = np.array([(0, 0, 20, 10), (4, 0, 24, 10)])[list(order)]
+    dets = np.array([(2, 0, 22, 10), (0, 0, 18, 10)])  # the second overlaps (0, 0, 20, 10) only
+    similarity = np.array([1.0, 0.5])
+    assert len(_cocoeval_matches(dets, similarity, targets, 0.75)) == num_found
+    case = SearchCase(
+        2,
+        [(1, det, 1.0, (value, 0)) for det, value in zip(dets, similarity, strict=True)],
+        [(1, target, 7) for target in targets],
+        QUERY,
+        strict=True,
+        iou_thr=0.75,
+    )
+    assert case.evaluate().num_found[0] == num_found
+
+
 def _cocoeval_matches(dets, similarity, targets, iou_thr):
     """Which detections of one image pycocotools takes for right."""
     truth = COCO()

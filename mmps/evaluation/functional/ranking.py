@@ -69,9 +69,9 @@ Reranker = Callable[[int, np.ndarray, np.ndarray], None]
 Called as ``rerank(query, det, similarities)``: the number of the query and those of the detections,
 ``det`` (M,) int64, count as they were given to :func:`evaluate_search`; ``det`` is in the order of
 the gallery, the detections of an image side by side, and the same array for every query where no
-galleries are listed. ``similarities`` (M,) float32, to change
-in place, is -inf where a detection does not count, and may be set so. Where listed images count
-twice, only their second detections are handed over, as in SeqNet's code.
+galleries are listed. ``similarities`` (M,) float32, to change in place, is -inf where a detection
+does not count, and may be set so. Where listed images count twice, only the second time is handed
+over, as in SeqNet's code.
 """
 
 
@@ -268,14 +268,12 @@ def _first_places(row: np.ndarray, target_runs: np.ndarray, num: int) -> np.ndar
 
 
 def at_least_largest(row: np.ndarray, num: int) -> np.ndarray:
-    """Indices of all finite values that may be among the ``num`` largest, with their ties.
+    """Indices of the ``num`` largest finite values and of all equal to the last, ascending.
 
     Args:
         row: (N,) float32; -inf counts as not there.
         num: at least 1.
 
-    Returns:
-        (P,) int64, ascending.
     """
     bound = np.partition(row, -num)[-num] if len(row) > num else -np.inf
     return np.flatnonzero((row >= bound) & (row > -np.inf))

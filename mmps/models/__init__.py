@@ -18,6 +18,7 @@ from .losses import (
     LOIMLoss,
     LookupTable,
     OIMLoss,
+    ShardedLookupTable,
 )
 from .roi_heads import ParallelRoIHead, RoIStage, SeqRoIHead
 from .task_modules import BestOverlapAssigner, RoundedAnchorGenerator
@@ -44,6 +45,7 @@ __all__ = [
     'RoIStage',
     'RoundedAnchorGenerator',
     'SeqRoIHead',
+    'ShardedLookupTable',
     'convert_batch_norm',
     'prototype_labels',
 ]

@@ -10,7 +10,7 @@ from sequential_memory import SequentialQueue
 from torch import Tensor
 
 from mmps.models import DOIMLoss, ImportanceQueue
-from mmps.models.losses import hardest_negatives
+from mmps.models.losses import LookupTable, hardest_negatives
 
 TAU = 1 / 30
 
@@ -21,6 +21,12 @@ def unit(*rows: tuple[float, ...]) -> Tensor:
 
 def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
+
+
+def lookup(vectors: Tensor) -> LookupTable:
+    table = LookupTable(*vectors.shape)
+    table.vectors.copy_(vectors)
+    return table
 
 
 def hea(table: Tensor) -> DOIMLoss:
@@ -90,7 +96,7 @@ def test_a_person_is_never_her_own_hardest_negative() -> None:
     table[4] = 0
     pids = torch.tensor([0, 5, 5, 4, 0, 3])
     x = F.normalize(torch.randn(6, 4))
-    negatives = hardest_negatives(x, pids, table)
+    negatives = hardest_negatives(x, pids, lookup(table))
     for row, y, v_q in zip(x, pids.tolist(), negatives, strict=True):
         own = table[y] if table[y].any() else row
         others = [p for p in range(6) if p not in (y, 4)]
@@ -100,7 +106,7 @@ def test_a_person_is_never_her_own_hardest_negative() -> None:
 def test_nobody_else_is_known() -> None:
     table = torch.cat([torch.zeros(1, 2), unit((1, 0))])
     x = unit((0.6, 0.8))
-    assert not hardest_negatives(x, torch.tensor([1]), table).any()
+    assert not hardest_negatives(x, torch.tensor([1]), lookup(table)).any()
     loss = hea(table)
     learn(loss, x, [1])
     w_old = sigmoid(-0.6 / TAU)
@@ -165,7 +171,7 @@ def test_importance() -> None:
     queue = smr(unit((0, 1, 0), (0, 0, 1)), [1.0, 1.0])
     table = torch.cat([unit((1, 0, 0), (1, 1, 0)), torch.zeros(1, 3)])
     x = unit((1, 0.5, 0), (0, 1, 0), (-1, 0, 0), (0.6, -1, -1))
-    scores = queue.score(x, table)
+    scores = queue.score(x, lookup(table))
     assert scores[0].item() == pytest.approx(1.5 / math.sqrt(2) / 0.5, rel=1e-4)
     assert scores[1].item() == pytest.approx(1 / math.sqrt(2), rel=1e-4)
     assert scores[2].item() == 0  # like nobody labelled
@@ -176,7 +182,7 @@ def test_empty_queue_takes_everything() -> None:
     queue = ImportanceQueue(4, 2)
     table = torch.zeros(3, 2)  # of nobody: every importance is 0
     x = unit((1, 0), (0, 1))
-    assert queue.push(x, queue.score(x, table)) == 2
+    assert queue.push(x, queue.score(x, lookup(table))) == 2
     torch.testing.assert_close(queue.vectors, torch.cat([x, torch.zeros(2, 2)]))
     assert queue.importance.tolist() == [0, 0, -math.inf, -math.inf]
     assert queue.age.tolist() == [0, 0, 0, 0]

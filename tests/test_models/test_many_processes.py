@@ -1,6 +1,8 @@
 """N processes with b rows each are one process with N b: memories, ProtoNorm, losses, gradients."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,27 +15,34 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmps.models import (
     DOIMLoss,
+    InstanceMatchingLoss,
     LOIMLoss,
     OIMLoss,
     ProtoNorm1d,
     ProtoNorm2d,
     prototype_labels,
 )
+from mmps.models.losses import ShardedLookupTable
 
-STEPS, PERSONS, QUEUE, CHANNELS, DIM = 20, 7, 9, 6, 5
-LOSSES: dict[str, Callable[[], nn.Module]] = {
-    'oim': lambda: OIMLoss(PERSONS, QUEUE, dim=DIM),
-    'loim': lambda: LOIMLoss(PERSONS, QUEUE, dim=DIM),
-    'doim': lambda: DOIMLoss(PERSONS, QUEUE, dim=DIM),
-    'hea': lambda: DOIMLoss(PERSONS, QUEUE, dim=DIM, smr=False),
-    'smr': lambda: DOIMLoss(PERSONS, QUEUE, dim=DIM, hea=False),
+# Spread over 4 processes, the table has 3 persons in each and none in the last.
+STEPS, PERSONS, QUEUE, CHANNELS, DIM = 20, 9, 10, 6, 5
+LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = {
+    'oim': OIMLoss,
+    'loim': LOIMLoss,
+    'doim': DOIMLoss,
+    'hea': partial(DOIMLoss, smr=False),
+    'smr': partial(DOIMLoss, hea=False),
 }
+
+
+# Whether the table is spread; DOIM is HEA and SMR.
+CASES = [*product(LOSSES, [False]), *product(['oim', 'loim', 'doim'], [True])]
 
 
 class Embedder(nn.Module):
     """Maps of RoIs -> ProtoNorm2d -> Linear -> ProtoNorm1d -> one of the losses."""
 
-    def __init__(self, loss: nn.Module) -> None:
+    def __init__(self, loss: InstanceMatchingLoss) -> None:
         super().__init__()
         self.maps = ProtoNorm2d(CHANNELS, affine=True)
         self.linear = nn.Linear(CHANNELS, DIM)
@@ -64,9 +73,9 @@ def shares(step: int, world_size: int) -> list[int]:
     return sizes[world_size][step % 3]
 
 
-def train(name: str, rank: int, world_size: int) -> dict[str, Tensor]:
+def train(name: str, rank: int, world_size: int, *, sharded: bool = False) -> dict[str, Tensor]:
     torch.manual_seed(0)
-    model = Embedder(LOSSES[name]())
+    model = Embedder(LOSSES[name](PERSONS, QUEUE, dim=DIM, sharded=sharded))
     trained: nn.Module = model
     if world_size > 1:
         trained = DistributedDataParallel(model, broadcast_buffers=False)
@@ -82,8 +91,21 @@ def train(name: str, rank: int, world_size: int) -> dict[str, Tensor]:
         losses.append(loss.detach())
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     model.loss.commit()
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    return state | dict(losses=torch.stack(losses), gradients=torch.stack(gradients))
+    return whole_state(model, rank) | dict(
+        losses=torch.stack(losses),
+        gradients=torch.stack(gradients),
+        statistics=torch.tensor(list(model.loss.statistics().values())),
+    )
+
+
+def whole_state(model: Embedder, rank: int) -> dict[str, Tensor]:
+    """Of a spread table, the first process has the whole and the others nothing."""
+    if not isinstance(model.loss.table, ShardedLookupTable):
+        return {key: value.clone() for key, value in model.state_dict().items()}
+    with model.loss.table.whole():
+        if rank == 0:
+            return {key: value.clone() for key, value in model.state_dict().items()}
+    return dict(model.named_parameters()) | dict(model.named_buffers())
 
 
 def run_process(rank: int, world_size: int, folder: str) -> None:
@@ -91,8 +113,9 @@ def run_process(rank: int, world_size: int, folder: str) -> None:
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world_size
     )
-    for name in LOSSES:
-        torch.save(train(name, rank, world_size), f'{folder}/{name}_{rank}.pt')
+    for name, sharded in CASES:
+        result = train(name, rank, world_size, sharded=sharded)
+        torch.save(result, f'{folder}/{name}_{sharded}_{rank}.pt')
     dist.destroy_process_group()
 
 
@@ -111,14 +134,15 @@ def processes(request, tmp_path_factory) -> tuple[int, Path]:
     return request.param, folder
 
 
-@pytest.mark.parametrize('name', LOSSES)
-def test_many_processes_train_as_one(processes, name: str) -> None:
+@pytest.mark.parametrize(('name', 'sharded'), CASES)
+def test_many_processes_train_as_one(processes, name: str, sharded: bool) -> None:
     world_size, folder = processes
     expected = train(name, 0, 1)
     assert expected['losses'].std() > 0.01
     for rank in range(world_size):
-        result = torch.load(folder / f'{name}_{rank}.pt', weights_only=True)
-        assert result.keys() == expected.keys()
-        for key, value in expected.items():
-            error = (result[key] - value).abs().max()
-            assert error <= 1e-5 * max(1, value.abs().max()), key
+        result = torch.load(folder / f'{name}_{sharded}_{rank}.pt', weights_only=True)
+        elsewhere = {'loss.table.vectors'} if sharded and rank > 0 else set()
+        assert result.keys() == expected.keys() - elsewhere
+        for key in result:
+            error = (result[key] - expected[key]).abs().max()
+            assert error <= 1e-5 * max(1, expected[key].abs().max()), key

@@ -17,7 +17,13 @@ from torch import Tensor
 
 from mmps.engine.hooks import MemoryHook
 from mmps.models import DOIMLoss, InstanceMatchingLoss, LOIMLoss, OIMLoss
-from mmps.models.losses import CircularQueue, ImportanceQueue, LookupTable, mean_cosine
+from mmps.models.losses import (
+    CircularQueue,
+    ImportanceQueue,
+    LookupTable,
+    mean_cosine,
+    sum_of_filled,
+)
 
 PERSONS, PLACES, DIM, ROWS, STEPS = 7, 5, 8, 24, 12
 
@@ -326,9 +332,9 @@ def test_mean_cosine_of_pairs() -> None:
     x = F.normalize(torch.randn(9, 4))
     cosines = (x @ x.t())[torch.triu(torch.ones(9, 9), 1) > 0]
     padded = torch.cat([x[:4], torch.zeros(3, 4), x[4:]])
-    torch.testing.assert_close(mean_cosine(padded), cosines.mean())
-    assert mean_cosine(x[:1]).isnan()
-    assert mean_cosine(torch.zeros(3, 4)).isnan()
+    torch.testing.assert_close(mean_cosine(*sum_of_filled(padded)), cosines.mean())
+    assert mean_cosine(*sum_of_filled(x[:1])).isnan()
+    assert mean_cosine(*sum_of_filled(torch.zeros(3, 4))).isnan()
 
 
 def test_hook_commits_every_iteration_and_logs_at_its_interval() -> None:

@@ -38,8 +38,15 @@ class MemoryHook(Hook):
         self.interval = interval
         self._stepped = False
 
+    def before_run(self, runner: Runner) -> None:
+        """See to it that checkpoints hold lookup tables whole."""
+        losses = [loss for _, loss in self._losses(runner)]
+        tables = [loss.table for loss in losses if isinstance(loss.table, ShardedLookupTable)]
+        if tables:
+            _save_whole(runner, tables)
+
     def before_train(self, runner: Runner) -> None:
-        """Check the size of the lookup table, watch the optimiser, see to whole checkpoints.
+        """Check the size of the lookup table, and watch the optimiser.
 
         Raises:
             ValueError: if the table and the training dataset differ in their number of persons.
@@ -57,10 +64,6 @@ class MemoryHook(Hook):
                 )
         # The gradient scaler of mixed precision does not call a step that it skips.
         runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
-        losses = [loss for _, loss in self._losses(runner)]
-        tables = [loss.table for loss in losses if isinstance(loss.table, ShardedLookupTable)]
-        if tables:
-            _save_whole(runner, tables)
 
     def before_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Forget the step of the iteration before."""
@@ -101,3 +104,5 @@ def _save_whole(runner: Runner, tables: list[ShardedLookupTable]) -> None:
             save_checkpoint(*args, **kwargs)
 
     runner.save_checkpoint = gather_and_save
+    for table in tables:
+        table.saved_whole = True

@@ -2,8 +2,9 @@ from .doim_loss import DOIMLoss, hardest_negatives
 from .importance_queue import ImportanceQueue
 from .instance_matching import InstanceMatchingLoss
 from .loim_loss import LOIMLoss
-from .memory import CircularQueue, LookupTable, mean_cosine
+from .memory import CircularQueue, LookupTable, mean_cosine, sum_of_filled
 from .oim_loss import OIMLoss
+from .sharded_table import ShardedLookupTable
 
 __all__ = [
     'CircularQueue',
@@ -13,6 +14,8 @@ __all__ = [
     'LOIMLoss',
     'LookupTable',
     'OIMLoss',
+    'ShardedLookupTable',
     'hardest_negatives',
     'mean_cosine',
+    'sum_of_filled',
 ]

@@ -6,9 +6,10 @@ from mmps.registry import MODELS
 from .importance_queue import ImportanceQueue
 from .instance_matching import InstanceMatchingLoss
 from .memory import CircularQueue, LookupTable, filled
+from .sharded_table import lookup_table
 
 
-def hardest_negatives(x: Tensor, pids: Tensor, prototypes: Tensor) -> Tensor:
+def hardest_negatives(x: Tensor, pids: Tensor, table: LookupTable) -> Tensor:
     """The filled prototype nearest to that of each row's person (SeqXt, eq. 8).
 
     A person who has no prototype yet is looked up by the first of her rows, which becomes it.
@@ -16,7 +17,7 @@ def hardest_negatives(x: Tensor, pids: Tensor, prototypes: Tensor) -> Tensor:
     Args:
         x: (B, D), norm 1.
         pids: (B,) int64 in 0..L-1.
-        prototypes: (L, D), norm 1 or zero where not filled.
+        table: V.
 
     Returns:
         (B, D): ``v_q``, ``q = argmax over filled p != y of v_p . v_y``; zero where nobody else has
@@ -24,13 +25,10 @@ def hardest_negatives(x: Tensor, pids: Tensor, prototypes: Tensor) -> Tensor:
     """
     if len(x) == 0:
         return x
-    known = filled(prototypes)
+    prototypes = table.prototypes(pids)
     first_row = (pids[:, None] == pids).int().argmax(dim=1)
-    own = torch.where(known[pids, None], prototypes[pids], x[first_row])
-    similarities = (own @ prototypes.t()).masked_fill(~known, -torch.inf)
-    similarities.scatter_(1, pids[:, None], -torch.inf)
-    nearest, q = similarities.max(dim=1)
-    return torch.where(nearest[:, None] > -torch.inf, prototypes[q], 0.0)
+    own = torch.where(filled(prototypes)[:, None], prototypes, x[first_row])
+    return table.nearest_other(own, pids)[1]
 
 
 @MODELS.register_module()
@@ -59,6 +57,8 @@ class DOIMLoss(InstanceMatchingLoss):
         decay: k of eq. 10, read with ``smr`` alone.
         temperature: tau, of the loss and of HEA.
         loss_weight: factor of the loss.
+        sharded: let each process hold a part of the table alone, for millions of persons;
+            :class:`~mmps.models.losses.ShardedLookupTable`.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class DOIMLoss(InstanceMatchingLoss):
         decay: float = 0.99,
         temperature: float = 1 / 30,
         loss_weight: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         super().__init__(
-            LookupTable(num_persons, dim),
+            lookup_table(num_persons, dim, sharded=sharded),
             ImportanceQueue(queue_size, dim, decay=decay)
             if smr
             else CircularQueue(queue_size, dim),
@@ -91,7 +92,7 @@ class DOIMLoss(InstanceMatchingLoss):
         entered: int | Tensor
         if isinstance(self.queue, ImportanceQueue):
             # The table is written below: candidates are scored before.
-            importance = self.queue.score(others, self.table.vectors)
+            importance = self.queue.score(others, self.table)
             entered = self.queue.push(others, importance)
         else:
             entered = self.queue.push(others)
@@ -104,7 +105,7 @@ class DOIMLoss(InstanceMatchingLoss):
 
     def _update_by_hardness(self, x: Tensor, pids: Tensor) -> Tensor:
         """Write labelled rows to the table by HEA; return their w_old, (B,)."""
-        negatives = hardest_negatives(x, pids, self.table.vectors)
+        negatives = hardest_negatives(x, pids, self.table)
 
         def w_old(rows: Tensor, prototypes: Tensor) -> Tensor:
             margin = ((negatives[rows] - prototypes) * x[rows].double()).sum(dim=1)

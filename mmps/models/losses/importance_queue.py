@@ -1,6 +1,8 @@
 import torch
 from torch import Tensor, nn
 
+from .memory import LookupTable, highest_similarity
+
 
 class ImportanceQueue(nn.Module):
     """Embeddings U of persons without identity, the most important ones (SMR; SeqXt, eq. 10).
@@ -40,21 +42,18 @@ class ImportanceQueue(nn.Module):
         self.eps = eps
 
     @torch.no_grad()
-    def score(self, embeddings: Tensor, prototypes: Tensor) -> Tensor:
+    def score(self, embeddings: Tensor, table: LookupTable) -> Tensor:
         """Importance of candidates as they enter.
 
         Args:
             embeddings: (B, D), norm 1.
-            prototypes: (L, D), V; zero rows where not filled.
+            table: V.
 
         Returns:
             (B,) omega, at least 0.
         """
-        # Zero rows, unfilled ones among them, are the 0 of max(0, .).
-        zero = prototypes.new_zeros(1, prototypes.shape[1])
-        known = (embeddings @ torch.cat([prototypes, zero]).t()).amax(dim=1)
-        held = (embeddings @ torch.cat([self.vectors, zero]).t()).amax(dim=1)
-        return known / (held + self.eps)
+        held = highest_similarity(embeddings, self.vectors)
+        return table.highest_similarity(embeddings) / (held + self.eps)
 
     @torch.no_grad()
     def push(self, embeddings: Tensor, importance: Tensor) -> Tensor:

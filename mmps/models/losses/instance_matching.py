@@ -2,14 +2,13 @@ import math
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmps.models.collectives import gather_rows, sum_of_losses
 
 from .importance_queue import ImportanceQueue
-from .memory import CircularQueue, LookupTable, filled, mean_cosine
+from .memory import CircularQueue, LookupTable, mean_cosine, sum_of_filled
 
 
 class InstanceMatchingLoss(BaseModule):
@@ -21,9 +20,11 @@ class InstanceMatchingLoss(BaseModule):
 
     Where several processes train together, each keeps the same memory: the loss is normalised by
     the labelled rows of all of them, and the rows of all, in rank order, update it. N processes
-    with b rows do what one does with N b. Per step a process receives its fellows' rows: 4 D + 8
-    bytes each (LOIM: 4 more), whatever the sizes of table and queue. All have to call the loss
-    together, if only with no rows.
+    with b rows do what one does with N b. All have to call the loss together, if only with no
+    rows. A step moves ``R (4 D + 8) + 8 N + 4`` bytes through each process (LOIM: 4 R more), where
+    R is N times the most rows that a process has: the rows, their persons and numbers, and the
+    loss, whatever the sizes of table and queue. A table of millions of persons can be spread over
+    the processes, :class:`~mmps.models.losses.ShardedLookupTable`.
 
     A training step only *stages* its rows; :meth:`commit` writes them to the memory, so the
     gradients always belong to the memory as it was before the step. ``mmps.MemoryHook`` commits
@@ -57,7 +58,7 @@ class InstanceMatchingLoss(BaseModule):
     @property
     def num_persons(self) -> int:
         """L, the number of labelled persons that the table has room for."""
-        return len(self.table.vectors)
+        return self.table.shape[0]
 
     def forward(self, embeddings: Tensor, pids: Tensor, ious: Tensor | None = None) -> Tensor:
         """Compute the loss and, in training, stage the rows for the memory.
@@ -84,9 +85,7 @@ class InstanceMatchingLoss(BaseModule):
         with torch.autocast(embeddings.device.type, enabled=False):
             persons = pids >= -1
             x, y = embeddings[persons].float(), pids[persons]
-            memory = torch.cat([self.table.vectors, self.queue.vectors])
-            similarities = x @ memory.t() / self.temperature
-            total = F.cross_entropy(similarities, y, ignore_index=-1, reduction='sum')
+            total = self.table.negative_log_likelihood(x, y, self.queue.vectors, self.temperature)
         if not self.training:
             return self.loss_weight * total / (y >= 0).sum().clamp(min=1)
         overlaps = (ious[persons].float(),) if self.needs_ious and ious is not None else ()
@@ -145,13 +144,14 @@ class InstanceMatchingLoss(BaseModule):
             are filled. ``queue_replaced``: share of the queue that the last step wrote.
             ``hea_weight`` (DOIM): mean weight of the last step's labelled rows in their prototype.
         """
-        table, queue = self.table.vectors, self.queue.vectors
+        table, known = self.table.sum_of_filled()
+        queue, queued = sum_of_filled(self.queue.vectors)
         figures = dict(
-            cosine_table=mean_cosine(table),
-            cosine_queue=mean_cosine(queue),
-            cosine_both=mean_cosine(torch.cat([table, queue])),
-            filled_table=filled(table).float().mean(),
-            filled_queue=filled(queue).float().mean(),
+            cosine_table=mean_cosine(table, known),
+            cosine_queue=mean_cosine(queue, queued),
+            cosine_both=mean_cosine(table + queue, known + queued),
+            filled_table=known / self.num_persons,
+            filled_queue=queued / len(self.queue.vectors),
             **self._last_update,
         )
         values = torch.stack([value.float() for value in figures.values()]).tolist()

@@ -5,7 +5,8 @@ from torch import Tensor
 from mmps.registry import MODELS
 
 from .instance_matching import InstanceMatchingLoss
-from .memory import CircularQueue, LookupTable
+from .memory import CircularQueue
+from .sharded_table import lookup_table
 
 
 @MODELS.register_module()
@@ -25,6 +26,8 @@ class LOIMLoss(InstanceMatchingLoss):
             bound (0).
         temperature: tau. 1/30 in the authors' code ("scalar 30"); the paper prints 0.33.
         loss_weight: factor of the loss.
+        sharded: let each process hold a part of the table alone, for millions of persons;
+            :class:`~mmps.models.losses.ShardedLookupTable`.
 
     Raises:
         ValueError: unless ``0 <= iou_min <= 1 - eps <= 1``.
@@ -43,9 +46,10 @@ class LOIMLoss(InstanceMatchingLoss):
         iou_min: float = 0.7,
         temperature: float = 1 / 30,
         loss_weight: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         super().__init__(
-            LookupTable(num_persons, dim),
+            lookup_table(num_persons, dim, sharded=sharded),
             CircularQueue(queue_size, dim),
             temperature=temperature,
             loss_weight=loss_weight,

@@ -24,6 +24,7 @@ class LookupTable(nn.Module):
         dim: D.
 
     Attributes:
+        shape: (L, D).
         vectors: (L, D) float32 buffer; rows have norm 1, or are zero where the person has not been
             seen yet.
     """
@@ -37,7 +38,55 @@ class LookupTable(nn.Module):
                 f'num_persons={num_persons}: a lookup table needs at least one labelled person; '
                 'set it to the num_persons of the training dataset.'
             )
-        self.register_buffer('vectors', torch.zeros(num_persons, dim))
+        self.shape = torch.Size((num_persons, dim))
+        self._make_vectors()
+
+    def _make_vectors(self) -> None:
+        self.register_buffer('vectors', torch.zeros(self.shape))
+
+    def negative_log_likelihood(
+        self, x: Tensor, pids: Tensor, queue: Tensor, temperature: float
+    ) -> Tensor:
+        """Sum over labelled rows of ``-log softmax([V; U] x / temperature)[y]`` (eq. 3 to 6).
+
+        Args:
+            x: (B, D), norm 1.
+            pids: (B,) int64 in 0..L-1, or -1 for rows that are left out.
+            queue: (Q, D), U.
+            temperature: of the softmax.
+
+        Returns:
+            Scalar, of the rows of this process.
+        """
+        similarities = x @ torch.cat([self.vectors, queue]).t() / temperature
+        return F.cross_entropy(similarities, pids, ignore_index=-1, reduction='sum')
+
+    def prototypes(self, pids: Tensor) -> Tensor:
+        """The rows (B, D) of persons (B,), zero where not filled."""
+        return self.vectors[pids]
+
+    def nearest_other(self, x: Tensor, pids: Tensor) -> tuple[Tensor, Tensor]:
+        """The filled prototype most similar to each row, other than that of the row's person.
+
+        Args:
+            x: (B, D).
+            pids: (B,) int64 in 0..L-1.
+
+        Returns:
+            Similarities (B,) and prototypes (B, D); -inf and zero where nobody else has one.
+        """
+        similarities = (x @ self.vectors.t()).masked_fill(~filled(self.vectors), -torch.inf)
+        similarities.scatter_(1, pids[:, None], -torch.inf)
+        nearest, q = similarities.max(dim=1)
+        return nearest, torch.where(nearest[:, None] > -torch.inf, self.vectors[q], 0.0)
+
+    def highest_similarity(self, x: Tensor) -> Tensor:
+        """``max(0, max_l v_l . x)`` of each row (B, D), (B,)."""
+        return highest_similarity(x, self.vectors)
+
+    def sum_of_filled(self) -> tuple[Tensor, Tensor]:
+        """See :func:`sum_of_filled`."""
+        return sum_of_filled(self.vectors)
 
     @torch.no_grad()
     def update(self, embeddings: Tensor, pids: Tensor, keep: Keep) -> Tensor:
@@ -119,19 +168,31 @@ def filled(vectors: Tensor) -> Tensor:
     return vectors.any(dim=1)
 
 
-def mean_cosine(vectors: Tensor) -> Tensor:
-    """Mean cosine over all pairs of filled rows (OIMNet++, Fig. 5), in O(N D).
+def highest_similarity(x: Tensor, vectors: Tensor) -> Tensor:
+    """``max(0, max_n v_n . x)`` of each row (B, D) with a memory (N, D), (B,)."""
+    # A zero row is the 0 of max(0, .), as unfilled ones are.
+    zero = vectors.new_zeros(1, vectors.shape[1])
+    return (x @ torch.cat([vectors, zero]).t()).amax(dim=1)
 
-    The n rows have norm 1, so the squared norm of their sum is n plus twice the sum over pairs.
+
+def sum_of_filled(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum (D,) of the filled rows of a memory (N, D), and their number, () int64."""
+    return vectors.sum(dim=0), filled(vectors).sum()
+
+
+def mean_cosine(total: Tensor, n: Tensor) -> Tensor:
+    """Mean cosine over all pairs of n vectors of norm 1 (OIMNet++, Fig. 5), in O(n D).
+
+    The squared norm of their sum is n plus twice the sum over pairs.
 
     Args:
-        vectors: (N, D), rows of norm 1 or zero.
+        total: (D,), their sum.
+        n: () int64; both as :func:`sum_of_filled` gives them.
 
     Returns:
-        Scalar; NaN with fewer than two filled rows.
+        Scalar; NaN with fewer than two.
     """
-    n = filled(vectors).sum()
-    mean = (vectors.sum(dim=0).square().sum() - n) / (n * (n - 1))
+    mean = (total.square().sum() - n) / (n * (n - 1))
     return torch.where(n > 1, mean, torch.nan)
 
 

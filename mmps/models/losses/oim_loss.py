@@ -3,7 +3,8 @@ from torch import Tensor
 from mmps.registry import MODELS
 
 from .instance_matching import InstanceMatchingLoss
-from .memory import CircularQueue, LookupTable
+from .memory import CircularQueue
+from .sharded_table import lookup_table
 
 
 @MODELS.register_module()
@@ -21,6 +22,8 @@ class OIMLoss(InstanceMatchingLoss):
         momentum: eta. 0.5 in SeqNet's code.
         temperature: tau. 1/30 in the authors' code ("scalar 30"); OIMNet++ prints 0.33.
         loss_weight: factor of the loss.
+        sharded: let each process hold a part of the table alone, for millions of persons;
+            :class:`~mmps.models.losses.ShardedLookupTable`.
     """
 
     queue: CircularQueue
@@ -34,9 +37,10 @@ class OIMLoss(InstanceMatchingLoss):
         momentum: float = 0.5,
         temperature: float = 1 / 30,
         loss_weight: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         super().__init__(
-            LookupTable(num_persons, dim),
+            lookup_table(num_persons, dim, sharded=sharded),
             CircularQueue(queue_size, dim),
             temperature=temperature,
             loss_weight=loss_weight,

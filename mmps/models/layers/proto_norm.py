@@ -63,7 +63,13 @@ class _ProtoNorm(_InstanceNorm):
         momentum: float | None = 0.1,
         affine: bool = False,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats=True)
+        super().__init__(
+            num_features,
+            eps,
+            momentum,  # type: ignore[arg-type]  # None, too, whatever PyTorch declares
+            affine,
+            track_running_stats=True,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, ...); statistics and arithmetic are float32 also under autocast.

@@ -8,19 +8,19 @@ import argparse
 import importlib.util
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mmps.evaluation.functional import Protocol, evaluate_search, identity_protocol
+from mmps.evaluation.functional import Protocol, SearchResult, evaluate_search, identity_protocol
 
 PLAIN = Path(__file__).parents[2] / 'tests' / 'test_evaluation' / 'naive_evaluation.py'
 MIB = 2**20
@@ -35,9 +35,9 @@ class Search:
     protocol: Protocol
     limit: float | None = None
 
-    def run(self, **options: Any) -> None:
+    def run(self) -> SearchResult:
         """Evaluate it once."""
-        evaluate_search(**self.arrays, protocol=self.protocol, **options)
+        return evaluate_search(**self.arrays, protocol=self.protocol)
 
 
 def parse_args() -> argparse.Namespace:
@@ -158,21 +158,19 @@ def make_cuhk_sysu(
     """CUHK-SYSU's galleries of 100 images a query, and its full set with those of 50 again."""
     rng = np.random.default_rng(seed)
     det_image = np.sort(rng.integers(0, num_images, num_dets))
-    # Each query's person is in one to three images of its gallery.
-    num_targets = rng.integers(1, 4, num_queries)
     pids = np.full(num_dets, -1)
-    shown = rng.permutation(num_dets)[: num_targets.sum()]
-    pids[shown] = np.repeat(np.arange(num_queries), num_targets)
+    shown = rng.permutation(num_dets)[: 2 * num_queries]
+    pids[shown] = np.sort(rng.integers(0, num_queries, len(shown)))
     arrays = make_arrays(rng, pids, query_pids=np.arange(num_queries), dim=dim)
     arrays['det_image'] = det_image
     target_bboxes = arrays['det_bboxes'][shown] + rng.normal(0, 4, (len(shown), 4)).astype('f4')
-    target_indptr = np.concatenate([[0], np.cumsum(num_targets)])
+    target_indptr = np.searchsorted(pids[shown], np.arange(num_queries + 1))
 
     def protocol(size: int, *, full_set: bool) -> Protocol:
         lists = []
         for begin, end in pairwise(target_indptr):
             targets = np.unique(det_image[shown[begin:end]])
-            others = np.setdiff1d(rng.permutation(num_images)[: size + 3], targets)
+            others = np.setdiff1d(rng.permutation(num_images)[: size + len(targets)], targets)
             lists.append(np.concatenate([targets, rng.permutation(others)])[:size])
         return Protocol(
             num_images=num_images,
@@ -192,9 +190,9 @@ def make_cuhk_sysu(
     )
 
 
-def timed(run: Callable[[], object]) -> float:
+def timed(search: Search) -> float:
     begin = time.perf_counter()
-    run()
+    search.run()
     return time.perf_counter() - begin
 
 
@@ -203,81 +201,91 @@ def times_table(
 ) -> Table:
     num, dim = searches[0].arrays['det_embeddings'].shape
     table = Table(title=f'Seconds of a search among {num:,} detections, {dim}-d')
-    for column in ('', 'queries', 'median', 'best', 'limit', 'plain', 'ratio'):
+    for column in ('', 'queries', 'median', 'best', 'CPU', 'limit', 'plain', 'ratio'):
         table.add_column(column, justify='right' if column else 'left')
     for search in searches:
-        search.run()  # once to warm up
-        times = [timed(search.run) for _ in range(repeat)]
+        result = search.run()  # once to warm up
+        cpu = -time.process_time()
+        times = [timed(search) for _ in range(repeat)]
+        cpu += time.process_time()
         plainly, ratio = '', ''
         if plain is not None:
-            seconds = time_plain(search, plain, sample)
+            seconds = time_plain(search, plain, sample, expected=result)
             plainly, ratio = f'{seconds:.0f}', f'{seconds / median(times):.0f}'
         table.add_row(
             search.name,
             f'{search.protocol.num_queries:,}',
             f'{median(times):.2f}',
             f'{min(times):.2f}',
+            f'{cpu / repeat:.2f}',
             '' if search.limit is None else f'{search.limit}',
             plainly,
             ratio,
         )
+    table.caption = 'CPU: of all threads together, mean'
     if plain is not None:
-        table.caption = f'plain: the plain implementation on {sample} queries, scaled to all'
+        table.caption += f'; plain: the plain implementation on {sample} queries, scaled to all'
     return table
 
 
-def time_plain(search: Search, plain: ModuleType, sample: int) -> float:
-    """Seconds for all queries of the plain implementation, from some of them spread evenly."""
+def time_plain(search: Search, plain: ModuleType, sample: int, *, expected: SearchResult) -> float:
+    """Seconds for all queries of the plain implementation, from some of them spread evenly.
+
+    Ends the program if it finds another AP than is ``expected``.
+    """
     arrays, protocol = search.arrays, search.protocol
     features = arrays['det_embeddings'] * arrays['det_scores'][:, None]
     starts = np.searchsorted(arrays['det_image'], np.arange(protocol.num_images + 1))
-    ranges = [slice(begin, end) for begin, end in pairwise(starts)]
     images = [
         {
-            'index': np.arange(part.start, part.stop),
-            'bboxes': arrays['det_bboxes'][part],
-            'features': features[part],
+            'index': np.arange(begin, end),
+            'bboxes': arrays['det_bboxes'][begin:end],
+            'features': features[begin:end],
             'is_reranked': False,
         }
-        for part in ranges
+        for begin, end in pairwise(starts)
     ]
 
-    def search_one(query: int) -> None:
+    def gallery(query: int) -> Iterator[dict[str, object]]:
         begin, end = protocol.target_indptr[query : query + 2]
-        targets: dict[int, list[np.ndarray]] = {}
+        boxes = defaultdict(list)
         for target in protocol.target_indices[begin:end]:
-            box = protocol.target_bboxes[target]
-            targets.setdefault(int(protocol.target_image[target]), []).append(box)
-        gallery = []
-        twice = protocol.full_set
+            boxes[protocol.target_image[target]].append(protocol.target_bboxes[target])
         for image in protocol.gallery_of(query):
-            gallery.append({**images[image], 'targets': [] if twice else targets.get(image, [])})
-        if twice:
+            yield {**images[image], 'targets': [] if protocol.full_set else boxes[image]}
+        if protocol.full_set:
             begin, end = protocol.gallery_indptr[query : query + 2]
             for image in protocol.gallery_images[begin:end]:
-                gallery.append({**images[image], 'targets': targets.get(image, [])})
-        plain.search(arrays['query_embeddings'][query], gallery, (1, 5, 10))
+                yield {**images[image], 'targets': boxes[image]}
 
     queries = np.linspace(0, protocol.num_queries - 1, sample).astype(int)
-    return timed(lambda: [search_one(query) for query in queries]) / sample * protocol.num_queries
+    begin = time.perf_counter()
+    found = [
+        plain.search(arrays['query_embeddings'][query], list(gallery(query)), expected.topk)['ap']
+        for query in queries
+    ]
+    seconds = time.perf_counter() - begin
+    if not np.allclose(found, expected.ap[queries], rtol=0, atol=1e-6):
+        raise SystemExit(f'error: {search.name}: the plain implementation finds another AP')
+    return seconds / sample * protocol.num_queries
 
 
 def growth_table(base: int, *, dim: int, seed: int) -> Table:
     """Time and memory as detections, then queries grow tenfold and a hundredfold."""
     table = Table(title=f'Memory of a search (what is given, and what it takes more), {dim}-d')
-    columns = ('queries', 'detections', 'given MiB', 'more MiB', 'B/detection', 'seconds')
-    for column in columns:
+    for column in ('queries', 'detections', 'given MiB', 'more MiB', 'B/detection', 'seconds'):
         table.add_column(column, justify='right')
-    for queries, dets in ((100, 1), (100, 10), (100, 100), (1000, 1), (10000, 1)):
+    for queries, times in ((100, 1), (100, 10), (100, 100), (1000, 1), (10000, 1)):
+        num_dets = times * base
         search = make_prw(
-            dets * base,
+            num_dets,
             dim=dim,
             seed=seed,
             num_queries=queries,
-            num_images=dets * base // 7 + 1,
-            num_persons=dets * base // 90 + 1,
+            num_images=num_dets // 7 + 1,
+            num_persons=num_dets // 90 + 1,
         )
-        seconds = timed(search.run)
+        seconds = timed(search)
         tracemalloc.start()  # counts NumPy's arrays; slows down, hence another run
         search.run()
         memory = tracemalloc.get_traced_memory()[1]
@@ -285,10 +293,10 @@ def growth_table(base: int, *, dim: int, seed: int) -> Table:
         given = sum(array.nbytes for array in search.arrays.values())
         table.add_row(
             f'{queries:,}',
-            f'{dets * base:,}',
+            f'{num_dets:,}',
             f'{given / MIB:,.0f}',
             f'{memory / MIB:,.0f}',
-            f'{memory / dets / base:,.0f}',
+            f'{memory / num_dets:,.0f}',
             f'{seconds:.2f}',
         )
     table.caption = f'{4 * dim} B of those per detection are its weighted embedding'

@@ -5,6 +5,7 @@ from .metric_curves import MetricCurve, draw_metrics, read_metric
 from .person_search_visualizer import PersonSearchVisualizer, RankedResult, pid_color
 from .search_examples import SearchExample, make_examples, spread_queries
 from .search_page import write_search_page
+from .step_breakdown import draw_step_breakdown
 from .training_curves import TrainingLog, draw_curves, read_scalars
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     'draw_curves',
     'draw_identity_distribution',
     'draw_metrics',
+    'draw_step_breakdown',
     'make_examples',
     'pid_color',
     'read_metric',

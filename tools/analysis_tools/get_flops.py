@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-import mmps  # noqa: F401  registers its components
+from mmps.benchmark import random_boxes  # also registers the components
 
 # Parts whose own children are listed too.
 OPENED = ('roi_head',)
@@ -62,15 +62,6 @@ def _tensors(outputs: Any) -> list[Tensor]:
     return []
 
 
-def random_boxes(number: int, image_size: tuple[int, int]) -> Tensor:
-    """Boxes (number, 4) of people's size within the image; where they lie does not change FLOPs."""
-    height, width = image_size
-    generator = torch.Generator().manual_seed(0)
-    corners = torch.rand(number, 2, generator=generator) * torch.tensor([width, height]) / 2
-    sizes = torch.tensor([width, height]) * torch.tensor([0.05, 0.2])
-    return torch.cat([corners, corners + sizes], dim=1)
-
-
 def measure(model: nn.Module, *, image_size: tuple[int, int], num_proposals: int) -> dict[str, Any]:
     """Count parameters and FLOPs of a detector and of its parts.
 
@@ -90,7 +81,8 @@ def measure(model: nn.Module, *, image_size: tuple[int, int], num_proposals: int
         if getattr(model, part, None) is None:
             raise ValueError(f'{type(model).__name__} has no {part}: not a two-stage detector')
     model.eval()
-    boxes = random_boxes(num_proposals, image_size)
+    # Where they lie does not change FLOPs.
+    boxes = random_boxes(num_proposals, image_size, torch.Generator().manual_seed(0))
     analyzer = FlopAnalyzer(
         FixedProposals(model, boxes, image_size), (torch.zeros(1, 3, *image_size),)
     )

@@ -1,0 +1,268 @@
+"""`benchmark_train.py` and `benchmark_inference.py` on scaled-down configs."""
+
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from small_models import CONFIGS, HEIGHT, WIDTH, scale_down
+from torch import nn
+
+from mmps.benchmark import (
+    OTHER,
+    build_detector,
+    build_optimiser,
+    compile_module,
+    data_root,
+    image_size,
+    random_batch,
+    summarise,
+)
+
+TOOLS = CONFIGS.parent / 'tools/analysis_tools'
+pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason='mmps is not run from its repository')
+
+CPU = torch.device('cpu')
+SHARED = {'data', 'preprocessing', 'backbone', 'RPN', 'proposals', 'sampling', 'losses'} | {
+    'memory update',
+    'optimiser',
+    OTHER,
+}
+Run = Callable[..., dict[str, Any]]
+
+
+def small_config(name: str, root: Path | None = None) -> Config:
+    config = scale_down(Config.fromfile(CONFIGS / f'{name}.py'))
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.data_root = 'nowhere' if root is None else str(root)
+    return config
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a tool on a config and gives its JSON report."""
+
+    def run(tool: str, config: Config, *arguments: object) -> dict[str, Any]:
+        path = tmp_path / 'small.py'
+        config.dump(path)
+        monkeypatch.setattr(
+            sys, 'argv', ['tool', str(path), '--device', 'cpu', '--json', *map(str, arguments)]
+        )
+        runpy.run_path(str(TOOLS / f'{tool}.py'))['main']()
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+# --------------------------------------------------------------------- training
+
+
+def test_a_training_step_of_two_stages(run: Run, tiny_prw: Path, tmp_path: Path) -> None:
+    picture = tmp_path / 'new' / 'step.png'
+    report = run(
+        'benchmark_train',
+        small_config('seqxt_convnext_b_prw', tiny_prw),
+        *('--steps', 3, '--warmup', 1, '--out', picture),
+    )
+    assert report['data'] == str(tiny_prw)
+    parts = report['parts']
+    assert set(parts) == SHARED | {'stage 1', 'stage 2'}
+    for part, times in parts.items():
+        assert times['forward'] > 0, part
+        trained = part in ('backbone', 'RPN', 'stage 1', 'stage 2', 'losses')
+        assert (times['backward'] > 0) == trained, part
+    # Nothing is left out: medians differ from step to step, but not by much.
+    total = sum(sum(times.values()) for times in parts.values())
+    step = report['step_ms']
+    assert 0.5 * step['shortest'] < total < 1.5 * step['longest']
+    assert report['images_per_second'] == pytest.approx(2000 / step['median'])
+    assert picture.read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_training_step_of_one_stage_on_noise(run: Run) -> None:
+    report = run(
+        'benchmark_train',
+        small_config('oimnetpp_r50_prw'),
+        *('--steps', 1, '--warmup', 0, '--batch-size', 3, '--amp', 'bfloat16', '--channels-last'),
+    )
+    assert report['data'] == f'noise of {HEIGHT} x {WIDTH} pixels, 5 persons an image'
+    assert set(report['parts']) == SHARED | {'RoI stage'}
+    assert report['parts']['RoI stage']['backward'] > 0
+    assert (report['batch_size'], report['amp'], report['channels_last']) == (3, 'bfloat16', True)
+    assert report['compiled'] == 'no'
+
+
+def test_steps_do_the_same_work_and_leave_the_weights(tiny_prw: Path) -> None:
+    model = build_detector(small_config('seqnet_r50_prw'), CPU, channels_last=False).train()
+    settings = ConfigDict(
+        optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.1),
+        clip_grad=dict(max_norm=1.0),
+    )
+    optimiser = build_optimiser(model, settings, amp=None, device=CPU)
+    before = [parameter.clone() for parameter in model.parameters()]
+    batch = random_batch(2, (HEIGHT, WIDTH), num_persons=3)
+    model.train_step(batch, optimiser)
+    assert optimiser.optimizer.state  # it did step
+    assert all(map(torch.equal, before, model.parameters()))
+    assert settings.optimizer.lr == 0.1
+
+
+def test_mixed_precision_on_a_cpu() -> None:
+    model = nn.Linear(2, 2)
+    settings = ConfigDict(
+        type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(type='SGD', lr=1)
+    )
+    optimiser = build_optimiser(model, settings, amp='bfloat16', device=CPU)
+    optimiser.initialize_count_status(model, 0, 1)
+    with optimiser.optim_context(model):
+        assert model(torch.ones(1, 2)).dtype == torch.bfloat16
+    assert model(torch.ones(1, 2)).dtype == torch.float32
+
+
+def test_summary_is_of_medians_in_the_order_of_a_step() -> None:
+    steps = [
+        {('backbone', 'forward'): t, ('backbone', 'backward'): 2 * t, ('data', 'forward'): 0.0}
+        for t in (0.5, 0.001, 0.002)
+    ]
+    summary = summarise(steps)
+    assert list(summary) == ['data', 'backbone']
+    assert summary['backbone'] == {'forward': 2.0, 'backward': 4.0}
+
+
+# --------------------------------------------------------------------- compilation
+
+
+def test_without_a_compiler_a_module_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(x: Any) -> None:
+        raise RuntimeError('no compiler\nand many lines more')
+
+    monkeypatch.setattr(torch, 'compile', lambda function: fails)
+    module = nn.Identity()
+    error = compile_module(module, lambda: module(torch.ones(1)))
+    assert error == 'RuntimeError: no compiler'
+    assert module(torch.ones(1)) == 1
+
+
+def test_a_compiled_module_stays_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, 'compile', lambda function: lambda x: function(x) + 1)
+    module = nn.Identity()
+    assert compile_module(module, lambda: module(torch.ones(1))) is None
+    assert module(torch.ones(1)) == 2
+
+
+def test_what_fails_anyway_is_no_fault_of_the_compilation() -> None:
+    module = nn.Linear(2, 2)
+    with pytest.raises(RuntimeError, match='cannot be multiplied'):
+        compile_module(module, lambda: module(torch.ones(1, 3)))
+
+
+def test_a_training_step_without_a_compiler(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(x: Any) -> None:
+        raise RuntimeError('no compiler')
+
+    monkeypatch.setattr(torch, 'compile', lambda function: fails)
+    report = run(
+        'benchmark_train',
+        small_config('seqnet_r50_prw'),
+        *('--steps', 1, '--warmup', 0, '--compile'),
+    )
+    assert report['compiled'] == 'failed, run without: RuntimeError: no compiler'
+    assert report['parts']['backbone']['backward'] > 0
+
+
+# --------------------------------------------------------------------- inference
+
+
+def test_inference_on_noise(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def compile_(function: Any) -> Any:
+        return lambda x: calls.append(len(x)) or function(x)
+
+    monkeypatch.setattr(torch, 'compile', compile_)
+    report = run(
+        'benchmark_inference',
+        small_config('seqnet_r50_prw'),
+        *('--batch-sizes', 1, 2, '--repeats', 2, '--detections', 3, '--compile'),
+        *('--precisions', 'float32', 'bfloat16'),
+    )
+    assert report['data'] == f'noise of {HEIGHT} x {WIDTH} pixels'
+    settings = [(run['compiled'], run['precision'], run['images']) for run in report['runs']]
+    assert settings == [
+        (compiled, precision, images)
+        for compiled in (False, True)
+        for precision in ('float32', 'bfloat16')
+        for images in (1, 2)
+    ]
+    for timed in report['runs']:
+        # scale_down lets the RPN give 12.
+        assert timed['boxes'] == {'box_stage': 12, 'reid_stage': 3}
+        assert timed['images_per_second'] == pytest.approx(1000 * timed['images'] / timed['ms'])
+    # Once to compile, then each of the four combinations once and for every repeat.
+    assert calls == [1] + [1] * 3 + [2] * 3 + [1] * 3 + [2] * 3
+
+
+def test_inference_of_a_checkpoint_on_the_test_data(
+    run: Run, tiny_prw: Path, tmp_path: Path
+) -> None:
+    config = small_config('oimnetpp_r50_prw', tiny_prw)
+    model = build_detector(config, CPU, channels_last=False)
+    checkpoint = tmp_path / 'weights.pth'
+    torch.save(model.state_dict(), checkpoint)
+    arguments = ('--checkpoint', checkpoint, '--repeats', 1, '--batch-sizes', 2)
+    report = run('benchmark_inference', config, *arguments)
+    assert report['data'] == str(tiny_prw)
+    assert report['checkpoint'] == str(checkpoint)
+    assert len(report['runs']) == 1
+    report = run('benchmark_inference', config, *arguments, '--random', '--shape', 64, 96)
+    assert report['data'] == 'noise of 64 x 96 pixels'
+
+
+def test_a_failed_compilation_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(x: Any) -> None:
+        raise RuntimeError('no compiler')
+
+    monkeypatch.setattr(torch, 'compile', lambda function: fails)
+    config = small_config('seqnet_r50_prw')
+    report = run('benchmark_inference', config, '--repeats', 1, '--compile')
+    assert [timed.get('error') for timed in report['runs']] == [None, 'RuntimeError: no compiler']
+
+
+# --------------------------------------------------------------------- what both make up
+
+
+def test_noise_is_as_a_loader_gives_it() -> None:
+    batch = random_batch(3, (60, 90), persons=4, num_persons=2)
+    assert [tuple(image.shape) for image in batch['inputs']] == [(3, 60, 90)] * 3
+    for sample in batch['data_samples']:
+        gts = sample.gt_instances
+        assert gts.pids[::2].tolist() == [-1, -1]
+        assert set(gts.pids[1::2].tolist()) <= {0, 1}
+        torch.testing.assert_close(
+            gts.bboxes[:, 2:] - gts.bboxes[:, :2], torch.tensor([4.5, 12.0]).expand(4, 2)
+        )
+        assert (gts.bboxes >= 0).all()
+        assert (gts.bboxes <= torch.tensor([90, 60, 90, 60])).all()
+
+
+def test_sizes_and_folders_of_configs() -> None:
+    config = Config.fromfile(CONFIGS / 'seqnet_r50_prw.py')
+    dataset = config.train_dataloader.dataset
+    assert image_size(dataset.pipeline) == (900, 1500)
+    assert data_root(dataset) == Path('data/PRW-v16.04.20')
+    wrapped = ConfigDict(type='RepeatDataset', dataset=dataset)
+    assert data_root(wrapped) == Path('data/PRW-v16.04.20')
+    assert data_root(ConfigDict(type='MyDataset')) is None
+    with pytest.raises(ValueError, match=r'no Resize.*--shape'):
+        image_size(dataset.pipeline[:2])
+
+
+def test_other_models_are_refused() -> None:
+    config = Config(dict(default_scope='mmdet', model=dict(type='BaseDataPreprocessor')))
+    with pytest.raises(ValueError, match=r'BaseDataPreprocessor is no mmps\.PersonSearchDetector'):
+        build_detector(config, CPU, channels_last=False)

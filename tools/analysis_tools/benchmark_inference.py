@@ -1,0 +1,268 @@
+"""Images a second of a config's model at test: by batch size, in float32, mixed and compiled.
+
+    python tools/analysis_tools/benchmark_inference.py configs/seqnet_r50_prw.py --batch-sizes 1 4
+
+The time is that of the whole test step: preprocessing, network, NMS. Loading images is not in it.
+How long the RoI heads take hangs on how many boxes reach them, which is printed. Without a
+checkpoint, what weights drawn by chance detect says nothing: images are noise then, and stage 2 of
+a two-stage method gets a fixed number of boxes. With a checkpoint images are the test data's, where
+they are.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from mmps.benchmark import (
+    build_detector,
+    compile_module,
+    data_root,
+    default_device,
+    describe_machine,
+    device_argument,
+    image_size,
+    machine_line,
+    random_batch,
+    seconds,
+)
+from mmps.models import RoIStage
+
+PUBLISHED = {'SeqNet, ResNet-50': 16.7, 'SeqXt, ConvNeXt-B': 11.4}
+"""Images a second at 900 x 1500 in SeqXt's paper, on another card than whichever runs this."""
+MIB = 2**20
+
+
+def fix_detections(config: Config, number: int) -> None:
+    """Let stage 1 hand this many boxes of an image on, whatever their scores and overlaps."""
+    stage1 = config.model.test_cfg.rcnn.get('stage1')
+    if stage1 is not None:
+        stage1.update(score_thr=-1.0, max_per_img=number)
+        stage1.nms.update(iou_threshold=1.0)
+
+
+def make_batch(config: Config, args: argparse.Namespace, images: int) -> tuple[dict[str, Any], str]:
+    """One batch, and what it is of."""
+    loader = config.test_dataloader
+    root = data_root(loader.dataset)
+    if args.checkpoint and not args.random and root is not None and root.is_dir():
+        loader.update(batch_size=images, num_workers=0, persistent_workers=False)
+        return next(iter(Runner.build_dataloader(loader))), str(root)
+    size = tuple(args.shape) if args.shape else image_size(loader.dataset.pipeline)
+    return random_batch(images, size), f'noise of {size[0]} x {size[1]} pixels'
+
+
+@contextmanager
+def counted_boxes(model: nn.Module) -> Iterator[dict[str, int]]:
+    """Count the boxes that each RoI stage gets."""
+    counts: dict[str, int] = {}
+
+    def count(name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        counts[name] = counts.get(name, 0) + len(inputs[0])
+
+    handles = [
+        module.register_forward_pre_hook(partial(count, name.rpartition('.')[2]))
+        for name, module in model.named_modules()
+        if isinstance(module, RoIStage)
+    ]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    """Time all combinations of batch size, precision and compilation.
+
+    Returns:
+        The report as JSON: ``runs`` with images a second by the median time, the machine.
+    """
+    device = args.device
+    if args.checkpoint is None:
+        fix_detections(config, args.detections)
+    model = build_detector(
+        config, device, checkpoint=args.checkpoint, channels_last=args.channels_last
+    ).eval()
+    batches = {images: make_batch(config, args, images) for images in args.batch_sizes}
+    first, data = next(iter(batches.values()))
+    runs = []
+    for compiled in (False, True)[: 1 + args.compile]:
+        error = None
+        if compiled:
+            error = compile_module(model.backbone, partial(model.test_step, first))
+        if error is not None:
+            runs.append(dict(compiled=True, error=error))
+            continue
+        for precision in args.precisions:
+            for images, (batch, _) in batches.items():
+                run = time_batch(model, batch, precision, device, repeats=args.repeats)
+                runs.append(dict(compiled=compiled, precision=precision, images=images, **run))
+    return dict(
+        config=Path(args.config).name,
+        checkpoint=args.checkpoint,
+        data=data,
+        channels_last=args.channels_last,
+        runs=runs,
+        machine=describe_machine(device),
+    )
+
+
+def time_batch(
+    model: nn.Module, batch: dict[str, Any], precision: str, device: torch.device, *, repeats: int
+) -> dict[str, Any]:
+    """Time the test step of one batch.
+
+    Returns:
+        ``ms``: median of its time, ``images_per_second``, ``boxes``: how many an image each RoI
+        stage gets, and on a GPU ``peak_memory_mib``.
+    """
+    autocast = (
+        nullcontext()
+        if precision == 'float32'
+        else torch.autocast(device.type, dtype=getattr(torch, precision))
+    )
+    images = len(batch['inputs'])
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+    with autocast:
+        with counted_boxes(model) as boxes:  # also the first run, which chooses kernels
+            model.test_step(batch)
+        times = [seconds(partial(model.test_step, batch), device) for _ in range(repeats)]
+    figures = dict(
+        ms=1e3 * median(times),
+        images_per_second=images / median(times),
+        boxes={name: number / images for name, number in boxes.items()},
+    )
+    if device.type == 'cuda':
+        figures['peak_memory_mib'] = torch.cuda.max_memory_allocated(device) / MIB
+    return figures
+
+
+def print_report(report: dict[str, Any]) -> None:
+    table = Table(title=f'{report["config"]} at test', title_justify='left')
+    table.add_column('precision')
+    table.add_column('backbone')
+    for title in ('batch', 'ms a batch', 'images/s', 'boxes', 'peak MiB'):
+        table.add_column(title, justify='right')
+    failures = []
+    for run in report['runs']:
+        if 'error' in run:
+            failures.append(run['error'])
+            continue
+        boxes = ', '.join(f'{number:.0f}' for number in run['boxes'].values())
+        peak = run.get('peak_memory_mib')
+        table.add_row(
+            run['precision'],
+            'compiled' if run['compiled'] else 'eager',
+            str(run['images']),
+            f'{run["ms"]:.1f}',
+            f'{run["images_per_second"]:.2f}',
+            boxes,
+            '' if peak is None else f'{peak:.0f}',
+        )
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(table)
+    for failure in failures:
+        console.print(f'The backbone was not compiled: {failure}')
+    weights = report['checkpoint'] or 'drawn by chance'
+    layout = 'yes' if report['channels_last'] else 'no'
+    console.print(
+        f'Images: {report["data"]}. Weights: {weights}. Channels last: {layout}. Boxes: those of '
+        'an image that each RoI stage gets.'
+    )
+    console.print(machine_line(report['machine']))
+    published = ', '.join(f'{name} {fps}' for name, fps in PUBLISHED.items())
+    console.print(f'For comparison, images/s that were published, on another card: {published}.')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--checkpoint', help='weights (default: drawn by chance)')
+    parser.add_argument(
+        '--batch-sizes', type=int, nargs='+', default=[1], help='images a batch (default: 1)'
+    )
+    parser.add_argument(
+        '--precisions',
+        nargs='+',
+        choices=['float32', 'float16', 'bfloat16'],
+        default=['float32'],
+        help='float32 and/or mixed precision in one of the others (default: float32)',
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='the same once more with the backbone by torch.compile, if that works',
+    )
+    parser.add_argument(
+        '--channels-last', action='store_true', help='convolutions in that memory format'
+    )
+    parser.add_argument(
+        '--device',
+        type=device_argument,
+        default=default_device(),
+        help='cpu or cuda (default: cuda where there is one)',
+    )
+    parser.add_argument('--repeats', type=int, default=10, help='timed batches (default: 10)')
+    parser.add_argument('--random', action='store_true', help='noise even where the test data is')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="size of the noise (default: the scale of the config's Resize)",
+    )
+    parser.add_argument(
+        '--detections',
+        type=int,
+        default=10,
+        help='boxes an image that stage 2 gets without a checkpoint (default: 10)',
+    )
+    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
+    )
+    args = parser.parse_args()
+    if not Path(args.config).is_file():
+        parser.error(f'there is no config file {args.config}')
+    if args.checkpoint and '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
+        parser.error(f'there is no checkpoint file {args.checkpoint}')
+    for name, numbers in (
+        ('batch-sizes', args.batch_sizes),
+        ('repeats', [args.repeats]),
+        ('detections', [args.detections]),
+    ):
+        if min(numbers) < 1:
+            parser.error(f'--{name} must be at least 1, not {min(numbers)}')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        config.merge_from_dict(args.cfg_options)
+    report = measure(config, args)
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_report(report)
+
+
+if __name__ == '__main__':
+    main()

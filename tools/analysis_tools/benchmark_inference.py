@@ -169,7 +169,7 @@ def print_report(report: dict[str, Any]) -> None:
             'compiled' if run['compiled'] else 'eager',
             str(run['images']),
             f'{run["ms"]:.1f}',
-            f'{run["images_per_second"]:.2f}',
+            f'{run["images_per_second"]:.3g}',
             boxes,
             '' if peak is None else f'{peak:.0f}',
         )

@@ -134,7 +134,7 @@ def print_report(report: dict[str, Any]) -> None:
     console.print(
         f'Medians of {report["steps"]} steps, which took {step["shortest"]:.0f} to '
         f'{step["longest"]:.0f} ms, the median one {step["median"]:.0f} ms: '
-        f'{report["images_per_second"]:.2f} images/s.'
+        f'{report["images_per_second"]:.3g} images/s.'
     )
     console.print(
         f'Images a step: {report["batch_size"]}, {report["data"]}. Mixed precision: '

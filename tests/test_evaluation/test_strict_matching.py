@@ -117,3 +117,11 @@ def test_equals_pycocotools(seed):
     pairs = one_to_one(target, similarity[det], det=det, iou=iou)
     assert set(det[pairs].tolist()) == expected
     assert len(set(target[pairs].tolist())) == len(pairs)
+
+
+@pytest.mark.parametrize('num_boxes', [1, 2, 3])
+def test_ties_are_ordered_alike_however_many_boxes_an_image_has(num_boxes):
+    dets = [(1, BOX, 1.0, (0.5, 0)), (1, OTHER, 1.0, (0.5, 0))]
+    case = SearchCase(2, dets, [(1, BOX, 7)] * num_boxes, QUERY, strict=True)
+    assert case.evaluate().ranked_det[0, :2].tolist() == [0, 1]
+    assert case.evaluate_plainly(0)['ranking'] == [0, 1]

@@ -261,7 +261,7 @@ def _first_places(row: np.ndarray, target_runs: np.ndarray, num: int) -> np.ndar
     if (np.diff(row[place[order]]) < 0).all():
         return place[order[:num]]
     place = np.flatnonzero(row > -np.inf)
-    for run in target_runs:
+    for run in np.unique(target_runs, axis=0):  # an image may hold several boxes of the target
         inside = slice(*np.searchsorted(place, run))
         place[inside] = place[inside][np.argsort(row[place[inside]], kind='stable')[::-1]]
     return place[np.argsort(row[place])[::-1][:num]]

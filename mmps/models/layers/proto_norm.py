@@ -104,19 +104,14 @@ class _ProtoNorm(_InstanceNorm):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         dims = [0, *range(2, x.dim())]
         shape = [1, -1] + [1] * (x.dim() - 2)
+        num = total_rows * x.shape[2:].numel()
         rows = wide.mean(dim=dims[1:]) if x.dim() > 2 else wide
         mean = sum_of_statistics(weights.to(wide.dtype) @ rows)
-        # The mean square around any point is the variance plus the squared distance of the mean.
-        own_var, own_mean = (
-            torch.var_mean(wide, dim=dims, correction=0)
-            if len(x)
-            else wide.new_zeros(2, wide.size(1)).unbind()
-        )
-        squares = own_var + (own_mean - mean).square()
-        var = sum_of_statistics(len(x) / total_rows * squares)
-        self._track(mean.detach(), var.detach(), total_rows * x.shape[2:].numel())
+        centred = wide - mean.view(shape)
+        var = sum_of_statistics(centred.square().sum(dim=dims)) / num
+        self._track(mean.detach(), var.detach(), num)
 
-        out = (wide - mean.view(shape)) * (var + self.eps).rsqrt().view(shape)
+        out = centred * (var + self.eps).rsqrt().view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return out.to(x.dtype)

@@ -1,5 +1,6 @@
 """Measuring how long things take, and on what."""
 
+from .arguments import add_model_arguments, load_config
 from .detectors import (
     build_detector,
     compile_module,
@@ -20,6 +21,7 @@ __all__ = [
     'OTHER',
     'PlainMemory',
     'Timeline',
+    'add_model_arguments',
     'build_detector',
     'build_optimiser',
     'compile_module',
@@ -29,6 +31,7 @@ __all__ = [
     'device_argument',
     'difference',
     'image_size',
+    'load_config',
     'machine_line',
     'plain_memory',
     'plain_update',

@@ -19,20 +19,20 @@ from statistics import median
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from mmps.benchmark import (
+    add_model_arguments,
     build_detector,
     compile_module,
     data_root,
-    default_device,
     describe_machine,
-    device_argument,
     image_size,
+    load_config,
     machine_line,
     random_batch,
     seconds,
@@ -192,7 +192,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
+    add_model_arguments(parser)
     parser.add_argument('--checkpoint', help='weights (default: drawn by chance)')
     parser.add_argument(
         '--batch-sizes', type=int, nargs='+', default=[1], help='images a batch (default: 1)'
@@ -209,33 +209,13 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='the same once more with the backbone by torch.compile, if that works',
     )
-    parser.add_argument(
-        '--channels-last', action='store_true', help='convolutions in that memory format'
-    )
-    parser.add_argument(
-        '--device',
-        type=device_argument,
-        default=default_device(),
-        help='cpu or cuda (default: cuda where there is one)',
-    )
     parser.add_argument('--repeats', type=int, default=10, help='timed batches (default: 10)')
     parser.add_argument('--random', action='store_true', help='noise even where the test data is')
-    parser.add_argument(
-        '--shape',
-        type=int,
-        nargs=2,
-        metavar=('HEIGHT', 'WIDTH'),
-        help="size of the noise (default: the scale of the config's Resize)",
-    )
     parser.add_argument(
         '--detections',
         type=int,
         default=10,
         help='boxes an image that stage 2 gets without a checkpoint (default: 10)',
-    )
-    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
     )
     args = parser.parse_args()
     if not Path(args.config).is_file():
@@ -254,10 +234,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        config.merge_from_dict(args.cfg_options)
-    report = measure(config, args)
+    report = measure(load_config(args), args)
     if args.json:
         print(json.dumps(report, indent=2))
     else:

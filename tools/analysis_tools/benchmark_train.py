@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
@@ -26,14 +26,14 @@ from mmps.benchmark import (
     BACKWARD,
     FORWARD,
     Timeline,
+    add_model_arguments,
     build_detector,
     build_optimiser,
     compile_module,
     data_root,
-    default_device,
     describe_machine,
-    device_argument,
     image_size,
+    load_config,
     machine_line,
     random_batch,
     summarise,
@@ -162,23 +162,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
+    add_model_arguments(parser)
     parser.add_argument('--batch-size', type=int, help="images a step (default: the config's)")
     parser.add_argument('--steps', type=int, default=10, help='timed steps (default: 10)')
     parser.add_argument(
         '--warmup', type=int, default=3, help='steps before them, which do not count (default: 3)'
     )
     parser.add_argument(
-        '--device',
-        type=device_argument,
-        default=default_device(),
-        help='cpu or cuda (default: cuda where there is one)',
-    )
-    parser.add_argument(
         '--amp', choices=['float16', 'bfloat16'], help='mixed precision (default: none)'
-    )
-    parser.add_argument(
-        '--channels-last', action='store_true', help='convolutions in that memory format'
     )
     parser.add_argument(
         '--compile', action='store_true', help='the backbone by torch.compile, if that works'
@@ -187,20 +178,9 @@ def parse_args() -> argparse.Namespace:
         '--random', action='store_true', help='noise even where the training data is'
     )
     parser.add_argument(
-        '--shape',
-        type=int,
-        nargs=2,
-        metavar=('HEIGHT', 'WIDTH'),
-        help="size of the noise (default: the scale of the config's Resize)",
-    )
-    parser.add_argument(
         '--persons', type=int, default=5, help='boxes in an image of noise (default: 5)'
     )
     parser.add_argument('--out', type=Path, help='PNG file to draw the breakdown to')
-    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
-    )
     args = parser.parse_args()
     if not Path(args.config).is_file():
         parser.error(f'there is no config file {args.config}')
@@ -214,10 +194,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        config.merge_from_dict(args.cfg_options)
-    report = measure(config, args)
+    report = measure(load_config(args), args)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_step_breakdown(report['parts'], args.out)

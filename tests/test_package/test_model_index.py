@@ -19,9 +19,13 @@ MARK = ' (paper)'
 
 
 @pytest.fixture(scope='module')
-def models() -> list[dict[str, Any]]:
-    index = load(ROOT / 'model-index.yml')
-    return [model for file in index['Import'] for model in load(ROOT / file)['Models']]
+def metafiles() -> list[dict[str, Any]]:
+    return [load(ROOT / file) for file in load(ROOT / 'model-index.yml')['Import']]
+
+
+@pytest.fixture(scope='module')
+def models(metafiles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [model for metafile in metafiles for model in metafile['Models']]
 
 
 def test_every_metafile_is_imported() -> None:
@@ -58,6 +62,26 @@ def test_figures_of_papers_are_marked_as_theirs(models: list[dict[str, Any]]) ->
     assert figures['seqnet_r50_cuhk-sysu', 'top-1' + MARK] == 94.6
 
 
+def test_figures_of_papers_have_a_source_or_are_absent_for_a_reason(
+    metafiles: list[dict[str, Any]],
+) -> None:
+    """What a model does not say of itself its method's collection does."""
+    has_figures = {}
+    for metafile in metafiles:
+        (method,) = metafile['Collections']
+        for model in metafile['Models']:
+            metadata = method['Metadata'] | model['Metadata']
+            kind, _, text = metadata['Reported Figures'].partition(' ')
+            assert text, model['Name']
+            names = [name for result in model.get('Results', []) for name in result['Metrics']]
+            reported = any(name.endswith(MARK) for name in names)
+            assert reported != (kind in ('absent,', 'none,')), model['Name']
+            has_figures[model['Name']] = reported
+    # One whose source was seen, and one of whose paper only another model's figures were.
+    assert has_figures['nae_r50_prw']
+    assert not has_figures['nae_r50_cuhk-sysu']
+
+
 def test_mim_shows_them() -> None:
     pytest.importorskip('modelindex')
     search = pytest.importorskip('mim.commands.search')
@@ -70,4 +94,6 @@ def test_mim_shows_them() -> None:
     assert row['config'] == 'configs/seqnet_r50_prw.py'
     assert row['model'] == 'seqnet'
     assert row['prw/map_(paper)'] == 46.7
-    assert table.loc['oimnetpp_bn_oim_r50_prw', 'model'] == 'oimnet++'
+    ablation = table.loc['oimnetpp_bn_oim_r50_prw']
+    assert ablation['model'] == 'oimnet++'
+    assert ablation['reported_figures'].startswith('absent')

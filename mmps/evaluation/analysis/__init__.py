@@ -4,7 +4,8 @@ Every function varies one argument of the ranking function and evaluates again, 
 gives query by query; there is no second implementation of ranking or matching.
 """
 
-from .as_json import as_json
+from mmps.as_json import as_json
+
 from .camera_pairs import CameraPairs, camera_pairs
 from .coverage import covered_share
 from .gallery_size import GallerySizeCurve, listed_gallery_curve, random_gallery_curve
@@ -17,6 +18,7 @@ from .similarity import (
     operating_point,
     sampled,
     similarity_curve,
+    similarity_histogram,
 )
 from .worst_queries import worst_queries
 
@@ -40,5 +42,6 @@ __all__ = [
     'score_sweep',
     'search_inputs',
     'similarity_curve',
+    'similarity_histogram',
     'worst_queries',
 ]

@@ -35,6 +35,26 @@ class SimilarityCurve:
     num_targets: int
     num_queries: int
 
+    @classmethod
+    def from_histograms(
+        cls, right: np.ndarray, wrong: np.ndarray, *, num_targets: int, num_queries: int
+    ) -> 'SimilarityCurve':
+        """Make the curve of pairs that :func:`similarity_histogram` counted.
+
+        Args:
+            right: of right pairs.
+            wrong: of wrong pairs.
+            num_targets: what there is to find, over all queries.
+            num_queries: Q.
+        """
+        return cls(
+            thresholds=np.arange(-_STEPS, _STEPS + 2) / _STEPS,
+            num_right=_at_least(right),
+            num_wrong=_at_least(wrong),
+            num_targets=num_targets,
+            num_queries=num_queries,
+        )
+
     @property
     def span(self) -> slice:
         """Places of the thresholds from the last that lets all pairs through to the last of any."""
@@ -95,17 +115,16 @@ def similarity_curve(inputs: SearchInputs) -> SimilarityCurve:
         ValueError: if scenes count twice (``Protocol.full_set``).
     """
     inputs.refuse_full_set()
-    counts = np.zeros(2 * _STEPS + 1, np.int64)
+    counts = similarity_histogram(np.zeros(0, np.float32))
 
     def count(query: int, det: np.ndarray, similarities: np.ndarray) -> None:
-        counts[:] += _histogram(similarities[similarities > -np.inf])
+        counts[:] += similarity_histogram(similarities[similarities > -np.inf])
 
     result = inputs.evaluate(rerank=count)
-    right = _histogram(result.found_similarity)
-    return SimilarityCurve(
-        thresholds=np.arange(-_STEPS, _STEPS + 2) / _STEPS,
-        num_right=_at_least(right),
-        num_wrong=_at_least(counts - right),
+    right = similarity_histogram(result.found_similarity)
+    return SimilarityCurve.from_histograms(
+        right,
+        counts - right,
         num_targets=int(result.num_targets.sum()),
         num_queries=inputs.protocol.num_queries,
     )
@@ -156,8 +175,15 @@ def operating_point(curve: SimilarityCurve, *, false_alarm_rate: float) -> Opera
     )
 
 
-def _histogram(similarities: np.ndarray) -> np.ndarray:
-    """How many lie in [k, k + 1) steps, k = -_STEPS to _STEPS, (2 * _STEPS + 1,) int64."""
+def similarity_histogram(similarities: np.ndarray) -> np.ndarray:
+    """How many similarities lie in each step of 1/8192 from -1 to 1.
+
+    Args:
+        similarities: (P,) floating; one outside of [-1, 1] counts as at the border.
+
+    Returns:
+        (2 * 8192 + 1,) int64; the last is of 1 alone. Histograms may be added.
+    """
     steps = np.floor(similarities * np.float32(_STEPS))
     bins = np.clip(steps, -_STEPS, _STEPS).astype(np.int64) + _STEPS
     return np.bincount(bins, minlength=2 * _STEPS + 1)

@@ -1,7 +1,8 @@
-"""Analyses as JSON."""
+"""Results of any kind as JSON."""
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 
 def as_json(value: Any) -> Any:
-    """What ``json`` can write, of dataclasses, mappings, sequences, arrays and numbers.
+    """What ``json`` can write, of dataclasses, mappings, sequences, arrays, paths and numbers.
 
     Numbers that JSON does not have (NaN, infinite) become null.
 
@@ -22,6 +23,8 @@ def as_json(value: Any) -> Any:
         return {str(name): as_json(entry) for name, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         return as_json(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [as_json(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,5 @@
+"""`python -m mmps.cli` is the command `mmps`."""
+
+from . import main
+
+main()

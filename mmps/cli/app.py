@@ -1,0 +1,82 @@
+"""The frame of the command ``mmps``: its commands, how they report errors, its exit codes.
+
+A command is a function in a module of its own. That module imports what is heavy (PyTorch,
+MMDetection, mmps itself) inside the function, so that ``mmps --help`` is there at once.
+
+Exit codes: 0 done, 1 failed, 2 called wrongly or with bad input.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+import mmps
+
+from .output import note, results_alone_on_stdout, show
+
+app = typer.Typer(
+    name='mmps',
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode='rich',
+    context_settings={'help_option_names': ['-h', '--help']},
+)
+
+
+def command(function: Callable[..., None], *, needs_stack: bool = True) -> None:
+    """Add a command, named as its function, with the errors of its users in one line.
+
+    Args:
+        function: its arguments and docstring become those of the command.
+        needs_stack: check PyTorch's and OpenMMLab's packages and register the components first.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            with results_alone_on_stdout():
+                if needs_stack:
+                    mmps.load_components()
+                function(*args, **kwargs)
+        except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+            raise _failed(error, exit_code=2) from error
+        except ImportError as error:
+            note('`mmps doctor` says what is wrong with this installation.')
+            raise _failed(error, exit_code=1) from error
+        except OSError as error:
+            raise _failed(error, exit_code=1) from error
+
+    app.command()(run)
+
+
+def _failed(error: Exception, *, exit_code: int) -> typer.Exit:
+    note(f'error: {error}')
+    return typer.Exit(exit_code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        show(f'mmps {mmps.__version__}')
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option('--version', callback=_show_version, is_eager=True, help='Show the version.'),
+    ] = False,
+) -> None:
+    """Find a person among whole scene images and videos."""
+
+
+# The commands, in the order of the help.
+# for function in (...): command(function)
+
+
+def main() -> None:
+    """Run the command line; the process ends with its exit code."""
+    app(prog_name='mmps', args=sys.argv[1:])

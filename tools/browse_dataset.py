@@ -11,14 +11,14 @@ from pathlib import Path
 
 import mmcv
 from mmdet.registry import DATASETS, VISUALIZERS
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from tqdm import tqdm
+
+from mmps.arguments import add_config_arguments, load_config
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw boxes and identities of a dataset')
-    parser.add_argument('config', help='config file')
+    add_config_arguments(parser)
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='train', help='default: train'
     )
@@ -32,15 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show-interval', type=float, default=2, help='seconds that a window stays'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings to override, as key=value; quote values with brackets: key="[a,b]"',
-    )
     args = parser.parse_args()
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config file {args.config}')
     if args.num is not None and args.num < 1:
         parser.error(f'--num must be at least 1, not {args.num}')
     return args
@@ -48,10 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg = load_config(args.config, args.cfg_options)
 
     dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
     visualizer = VISUALIZERS.build(cfg.visualizer)

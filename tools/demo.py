@@ -62,14 +62,12 @@ def train(seed: int, folder: Path, options: list[str]) -> Path:
 def initialise(seed: int, checkpoint: Path) -> None:
     """Write the model as it is before training."""
     import torch
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
 
+    from mmps.arguments import load_config
     from mmps.registry import MODELS
 
-    config = Config.fromfile(ROOT / CONFIG)
-    init_default_scope(config.default_scope)
+    config = load_config(ROOT / CONFIG)
     set_random_seed(seed)
     model = MODELS.build(config.model)
     model.init_weights()

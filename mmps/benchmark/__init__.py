@@ -1,6 +1,6 @@
 """Measuring how long things take, and on what."""
 
-from .arguments import add_model_arguments, load_config
+from .arguments import add_model_arguments
 from .detectors import (
     build_detector,
     compile_module,
@@ -31,7 +31,6 @@ __all__ = [
     'device_argument',
     'difference',
     'image_size',
-    'load_config',
     'machine_line',
     'plain_memory',
     'plain_update',

@@ -188,7 +188,7 @@ def test_datasets_of_a_config(tool, name, tiny_prw, tiny_coco, tmp_path, capsys)
     ('arguments', 'message'),
     [
         ((), 'give a config, or --train and/or --test'),
-        (('a.py', '--train', 'b.json'), 'give a config, or --train and/or --test'),
+        ((__file__, '--train', 'b.json'), 'give a config, or --train and/or --test'),
         (('a.py',), 'there is no config file a.py'),
     ],
 )

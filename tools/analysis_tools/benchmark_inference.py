@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from mmps.arguments import checkpoint_file, load_config
 from mmps.benchmark import (
     add_model_arguments,
     build_detector,
@@ -32,7 +33,6 @@ from mmps.benchmark import (
     data_root,
     describe_machine,
     image_size,
-    load_config,
     machine_line,
     random_batch,
     seconds,
@@ -193,7 +193,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_model_arguments(parser)
-    parser.add_argument('--checkpoint', help='weights (default: drawn by chance)')
+    parser.add_argument(
+        '--checkpoint', type=checkpoint_file, help='weights (default: drawn by chance)'
+    )
     parser.add_argument(
         '--batch-sizes', type=int, nargs='+', default=[1], help='images a batch (default: 1)'
     )
@@ -218,10 +220,6 @@ def parse_args() -> argparse.Namespace:
         help='boxes an image that stage 2 gets without a checkpoint (default: 10)',
     )
     args = parser.parse_args()
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config file {args.config}')
-    if args.checkpoint and '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        parser.error(f'there is no checkpoint file {args.checkpoint}')
     for name, numbers in (
         ('batch-sizes', args.batch_sizes),
         ('repeats', [args.repeats]),
@@ -234,7 +232,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    report = measure(load_config(args), args)
+    report = measure(load_config(args.config, args.cfg_options), args)
     if args.json:
         print(json.dumps(report, indent=2))
     else:

@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from mmps.arguments import load_config
 from mmps.benchmark import (
     BACKWARD,
     FORWARD,
@@ -33,7 +34,6 @@ from mmps.benchmark import (
     data_root,
     describe_machine,
     image_size,
-    load_config,
     machine_line,
     random_batch,
     summarise,
@@ -182,8 +182,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, help='PNG file to draw the breakdown to')
     args = parser.parse_args()
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config file {args.config}')
     for name, least in (('steps', 1), ('warmup', 0), ('persons', 1), ('batch_size', 1)):
         if (getattr(args, name) or least) < least:
             parser.error(f'--{name.replace("_", "-")} must be at least {least}')
@@ -194,7 +192,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    report = measure(load_config(args), args)
+    report = measure(load_config(args.config, args.cfg_options), args)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_step_breakdown(report['parts'], args.out)

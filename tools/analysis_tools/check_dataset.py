@@ -14,9 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
-
+from mmps.arguments import add_cfg_options, config_file, load_config
 from mmps.data_tools import (
     Problem,
     annotations_of,
@@ -40,7 +38,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', nargs='?', type=Path, help='config whose datasets to check')
+    parser.add_argument(
+        'config', nargs='?', type=config_file, help='config whose datasets to check'
+    )
     parser.add_argument('--train', type=Path, help='or JSON file of the training part')
     parser.add_argument('--test', type=Path, help='and/or of the gallery with its queries')
     parser.add_argument(
@@ -50,18 +50,11 @@ def parse_args() -> argparse.Namespace:
         '--skip-images', action='store_true', help='check the annotations, not the images'
     )
     parser.add_argument('--picture', type=Path, help='PNG file for the distribution of identities')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings of the config to override, as key=value',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     files = [path for path in (args.train, args.test) if path is not None]
     if bool(files) == (args.config is not None):
         parser.error('give a config, or --train and/or --test')
-    if args.config is not None and not args.config.is_file():
-        parser.error(f'there is no config file {args.config}')
     return args
 
 
@@ -91,10 +84,7 @@ def part_of_json(
 
 
 def parts_of_config(args: argparse.Namespace) -> Iterator[Part]:
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg = load_config(args.config, args.cfg_options)
     for name in ('train', 'test'):
         # Nothing is filtered in test mode; missing images are looked for here.
         settings = dict(lazy_init=True, test_mode=True, check_frames=False, pipeline=[])

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
-from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from mmps.arguments import add_config_arguments, load_config
 from mmps.benchmark import random_boxes  # also registers the components
 
 # Parts whose own children are listed too.
@@ -142,7 +142,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
+    add_config_arguments(parser)
     parser.add_argument(
         '--shape',
         type=int,
@@ -157,21 +157,12 @@ def parse_args() -> argparse.Namespace:
         help="boxes of the RoI heads (default: the config's test_cfg.rpn.max_per_img)",
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
-    )
-    args = parser.parse_args()
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config file {args.config}')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg = load_config(args.config, args.cfg_options)
     model = MODELS.build(cfg.model)
     report = measure(
         model,

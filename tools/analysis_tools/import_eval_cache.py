@@ -10,39 +10,25 @@ set is that of the config's test_dataloader; where its frames are not at hand, a
 """
 
 import argparse
-from pathlib import Path
 
 from mmdet.registry import DATASETS
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 
+from mmps.arguments import add_config_arguments, load_config
 from mmps.evaluation.eval_cache import load_eval_cache, predictions_from_eval_cache
 from mmps.evaluation.metrics import metric_settings
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('config', help='config file: its test set is the one of the features')
+    add_config_arguments(parser, help='config file: its test set is the one of the features')
     parser.add_argument('cache', help="eval_cache.pth, written by the authors' code")
     parser.add_argument('out', help='.npz file to write')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings to override, as key=value; quote values with brackets: key="[a,b]"',
-    )
-    args = parser.parse_args()
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config file {args.config}')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg = load_config(args.config, args.cfg_options)
     try:
         cache = load_eval_cache(args.cache)
         dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': []})

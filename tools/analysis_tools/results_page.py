@@ -11,10 +11,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 import mmps
+from mmps.arguments import config_file, load_config
 from mmps.evaluation import (
     Predictions,
     evaluate_predictions,
@@ -47,7 +46,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data-root', help='folder of the data set, if it has moved')
     parser.add_argument('--queries', type=int, default=12, help='how many (default: 12)')
     parser.add_argument('--topk', type=int, default=5, help='results of each (default: 5)')
-    parser.add_argument('--config', help='config file: its visualizer draws the pictures')
+    parser.add_argument(
+        '--config', type=config_file, help='config file: its visualizer draws the pictures'
+    )
     parser.add_argument('--title', default='Person search results', help='heading of the page')
     args = parser.parse_args()
     for name in ('queries', 'topk'):
@@ -60,8 +61,7 @@ def build_visualizer(config: str | None) -> PersonSearchVisualizer:
     """The visualizer of a config, without back ends; the default one without a config."""
     if config is None:
         return PersonSearchVisualizer()
-    cfg = Config.fromfile(config)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    cfg = load_config(config)
     # MMEngine keeps visualizers by their names; its runner gives one where the config does not.
     settings = {'name': 'visualizer', **cfg.get('visualizer', {}), 'vis_backends': None}
     visualizer = VISUALIZERS.build(settings) if 'type' in settings else None

@@ -22,10 +22,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from mmps.arguments import add_config_arguments, load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -186,7 +188,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file of a method of one or two stages')
+    add_config_arguments(parser, help='config file of a method of one or two stages')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ablations'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run each')
     parser.add_argument('--norms', choices=NORMS, nargs='+', default=list(NORMS))
@@ -199,24 +201,14 @@ def parse_args() -> argparse.Namespace:
         metavar='PREFIX',
         help='weights of that checkpoint that are forgotten (default: %(default)s)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, in every run',
-    )
     args = parser.parse_args()
-    if not Path(args.config).is_file():
-        parser.error(f'there is no config file {args.config}')
     if args.load_from is not None and not args.load_from.is_file():
         parser.error(f'there is no checkpoint file {args.load_from}')
     return args
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options)
+def config_with_parts(args: argparse.Namespace) -> Config:
+    config = load_config(args.config, args.cfg_options)
     head = config.get('model', {}).get('roi_head', {})
     missing = [part for part in PARTS if part not in head]
     if missing:
@@ -225,7 +217,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def run_all(args: argparse.Namespace, console: Console) -> None:
-    config = load_config(args)
+    config = config_with_parts(args)
     start_from = None
     if args.load_from is not None:
         start_from = args.work_dir / 'start.pth'

@@ -1,0 +1,74 @@
+"""Which frames of which sources a shard covers, also those with nobody in them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SourceEnd:
+    """Where a source was found to end.
+
+    Attributes:
+        frames: how many frames it has.
+        size: bytes of its file when it was read; another size says that there is more now.
+        problem: why it broke off there; '' if it ended as it should.
+    """
+
+    frames: int
+    size: int
+    problem: str = ''
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is done of one source.
+
+    Attributes:
+        frames: numbers of the frames that were searched for persons.
+        end: None while nobody has come to its end.
+    """
+
+    frames: frozenset[int]
+    end: SourceEnd | None = None
+
+    def __or__(self, other: 'Coverage') -> 'Coverage':
+        """What both have done; the end is that of the larger file."""
+        ends = [part.end for part in (self, other) if part.end is not None]
+        return Coverage(
+            self.frames | other.frames, max(ends, key=lambda end: end.size, default=None)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, for :meth:`from_json`."""
+        end = {} if self.end is None else {'end': vars(self.end)}
+        return {'frames': to_runs(self.frames)} | end
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> 'Coverage':
+        """The reverse of :meth:`to_json`."""
+        end = plain.get('end')
+        return cls(from_runs(plain['frames']), None if end is None else SourceEnd(**end))
+
+
+def to_runs(frames: Iterable[int]) -> list[list[int]]:
+    """Frames as runs ``[first, last, step]``: every n-th frame of a long video is one of them.
+
+    Args:
+        frames: numbers of frames in any order.
+    """
+    runs: list[list[int]] = []
+    for frame in sorted(set(frames)):
+        run = runs[-1] if runs else None
+        if run is not None and run[0] == run[1]:
+            run[1:] = [frame, frame - run[0]]
+        elif run is not None and frame == run[1] + run[2]:
+            run[1] = frame
+        else:
+            runs.append([frame, frame, 1])
+    return runs
+
+
+def from_runs(runs: Iterable[Iterable[int]]) -> frozenset[int]:
+    """The frames that :func:`to_runs` was given."""
+    return frozenset(frame for first, last, step in runs for frame in range(first, last + 1, step))

@@ -1,0 +1,118 @@
+"""Images as users give them: paths, folders, addresses of files, arrays."""
+
+import copy
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from mmdet.datasets.transforms import LoadImageFromNDArray
+from mmengine.dataset import Compose
+from mmengine.fileio import get_file_backend, isdir, join_path, list_dir_or_file
+
+from mmps.datasets.loading import LoadImage
+
+Image: TypeAlias = str | os.PathLike[str] | np.ndarray
+"""A file, its address, or a BGR array (H, W, 3) of uint8, as OpenCV reads it."""
+
+_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.tif', '.tiff', '.webp')
+_LOADERS = ('LoadImageFromFile', 'LoadImage')
+_ANNOTATIONS = ('LoadAnnotations', 'LoadPersonSearchAnnotations')
+
+
+def list_images(inputs: Image | Sequence[Image]) -> list[str | np.ndarray]:
+    """Paths and arrays of what may be one image, a folder or a sequence of both.
+
+    Args:
+        inputs: the images of a folder are taken in the order of their names, those of folders in
+            it are not.
+
+    Raises:
+        ValueError: a folder has no images, or an input is something else; the message names it.
+    """
+    single = isinstance(inputs, str | os.PathLike | np.ndarray)
+    images: list[str | np.ndarray] = []
+    for entry in [inputs] if single else inputs:
+        if isinstance(entry, np.ndarray):
+            images.append(entry)
+        elif isinstance(entry, str | os.PathLike):
+            images += _files_of(os.fspath(entry))
+        else:
+            raise ValueError(
+                f'images are paths, folders, addresses or arrays, not {type(entry).__name__}'
+            )
+    return images
+
+
+def _files_of(path: str) -> list[str]:
+    # The back end of HTTP knows no folders.
+    if not hasattr(get_file_backend(path), 'isdir') or not isdir(path):
+        return [path]
+    suffixes = (*_SUFFIXES, *(suffix.upper() for suffix in _SUFFIXES))
+    names = sorted(list_dir_or_file(path, list_dir=False, suffix=suffixes))
+    if not names:
+        raise ValueError(f'{path}: no image in this folder ({", ".join(_SUFFIXES)})')
+    return [join_path(path, name) for name in names]
+
+
+def test_steps(cfg: Any) -> list[dict[str, Any]]:
+    """The steps of a config's test pipeline, without those that load annotations.
+
+    Args:
+        cfg: config with a ``test_dataloader``, of whose dataset the data need not be there.
+
+    Raises:
+        ValueError: it has none that starts with loading an image.
+    """
+    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    steps = [copy.deepcopy(dict(step)) for step in dataset.get('pipeline', [])]
+    if not steps or _name(steps[0]) not in _LOADERS:
+        raise ValueError(
+            'the config has no test_dataloader.dataset.pipeline that starts with '
+            f'{" or ".join(_LOADERS)}'
+        )
+    return [step for step in steps if _name(step) not in _ANNOTATIONS]
+
+
+def make_pipeline(steps: Sequence[dict[str, Any]]) -> Compose:
+    """A pipeline that takes a path, an address or an array.
+
+    Args:
+        steps: of :func:`test_steps`.
+    """
+    return Compose([ImageLoader(steps[0]), *steps[1:]])
+
+
+def _name(step: dict[str, Any]) -> str:
+    kind = step['type']
+    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
+
+
+class ImageLoader:
+    """First step of a pipeline: loads an image from wherever it is.
+
+    Args:
+        step: settings of ``mmps.LoadImage`` or MMCV's ``LoadImageFromFile``.
+    """
+
+    def __init__(self, step: dict[str, Any]) -> None:
+        settings = {k: v for k, v in step.items() if k not in ('type', 'skip_unreadable')}
+        self.from_file = LoadImage(**settings)
+        self.from_array = LoadImageFromNDArray(to_float32=settings.get('to_float32', False))
+
+    def __call__(self, image: str | np.ndarray) -> dict[str, Any] | None:
+        """Load one image.
+
+        Raises:
+            ValueError: it cannot be read or is no image; the message names it.
+        """
+        if isinstance(image, str):
+            return self.from_file({'img_path': image})
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError(
+                'an array that is an image has the shape (height, width, 3) and the type uint8, '
+                f'in the order blue, green, red; got {image.shape}, {image.dtype}'
+            )
+        return self.from_array({'img': image})

@@ -1,0 +1,296 @@
+"""From images to persons with embeddings, by MMEngine's inferencer."""
+
+import copy
+import difflib
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.apis import DetInferencer
+from mmdet.structures import DetDataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.visualization import Visualizer
+from torch import nn
+
+from mmps.datasets.person_search_dataset import PersonSearchDataset
+from mmps.models import PersonSearchDetector
+
+from .images import Image, list_images, make_pipeline, test_steps
+from .persons import Persons
+from .weights import check_weights, fingerprint, load_weights
+
+PRECISIONS = ('float32', 'float16', 'bfloat16')
+
+
+class PersonSearchInferencer(DetInferencer):
+    """Finds and embeds persons on images, as the evaluation does with the same config and weights.
+
+    It is MMDetection's ``DetInferencer`` for person search: ``inferencer(images)`` works as with
+    that one, its predictions carry embeddings. :meth:`detect` and :meth:`embed` give arrays.
+
+    Args:
+        model: config file, config, or name of a model in ``model-index.yml``. Not needed where
+            the weights hold their config, as those of a training run do. Configs are Python code
+            that is run: use those, and weights, of people you trust.
+        weights: checkpoint file or address. Without any, those that ``model-index.yml`` names for
+            the model; without those too, random ones, with a warning.
+        device: such as 'cpu' or 'cuda:1'; by default a GPU where there is one.
+        precision: of the network: 'float32', 'float16' or 'bfloat16'. Boxes, scores and
+            embeddings are float32 in any case.
+        score_thr: persons of a lower score are left out, as the published evaluation leaves them
+            out of the search.
+        show_progress: draw a progress bar in ``inferencer(images)``.
+
+    Attributes:
+        model_id: 32 hexadecimal digits, the same for models that compute the same embeddings:
+            embeddings of different ids must not be compared.
+        embed_dim: size D of an embedding.
+        origin: ``model`` and ``weights`` as given, files with their whole paths: to build it again.
+
+    Raises:
+        FileNotFoundError: there is no such config or checkpoint file.
+        ValueError: an argument is wrong, or model and weights do not go together.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Config | ConfigDict | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        *,
+        device: str | None = None,
+        precision: str = 'float32',
+        score_thr: float = 0.5,
+        show_progress: bool = True,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f'precision is one of {", ".join(PRECISIONS)}, not {precision!r}')
+        if device is not None and device.startswith('cuda') and not torch.cuda.is_available():
+            raise ValueError(f'device {device}: PyTorch sees no GPU here')
+        if isinstance(model, os.PathLike):
+            model = os.fspath(model)
+        if isinstance(model, str) and model.endswith('.py') and not os.path.isfile(model):
+            raise FileNotFoundError(f'there is no config file {model}')
+        if model is None and weights is None:
+            raise ValueError('give a model, or weights that hold their config')
+        if weights is not None:
+            weights = os.fspath(weights)
+            check_weights(weights)
+        self.precision = precision
+        self.score_thr = score_thr
+        self.origin = {
+            'model': _whole_path(getattr(model, 'filename', model)),
+            'weights': _whole_path(weights),
+        }
+        super().__init__(model=model, weights=weights, device=device, show_progress=show_progress)
+        self.model: PersonSearchDetector = revert_sync_batchnorm(self.model)
+
+    @property
+    def embed_dim(self) -> int:
+        """Size D of an embedding."""
+        return int(self.model.roi_head.embedding_head.dim)
+
+    @cached_property
+    def model_id(self) -> str:
+        """32 hexadecimal digits that name what the model computes."""
+        return fingerprint(self.model, self.cfg.model, test_steps(self.cfg))
+
+    def detect(self, images: Sequence[Image] | Image, *, batch_size: int = 1) -> list[Persons]:
+        """Find and embed the persons of images.
+
+        Args:
+            images: paths, folders, addresses, BGR arrays (H, W, 3), or one of them.
+            batch_size: images that go through the network together.
+
+        Returns:
+            One entry an image.
+
+        Raises:
+            ValueError: an image cannot be read; the message names it.
+        """
+        found: list[Persons] = []
+        for _, batch in self.preprocess(self._inputs_to_list(images), batch_size=batch_size):
+            found += [Persons.from_instances(s.pred_instances) for s in self.forward(batch)]
+        return found
+
+    @torch.no_grad()
+    def embed(self, image: Image, bboxes: Any) -> np.ndarray:
+        """Embed given boxes, such as those of a query, without detecting anybody.
+
+        Args:
+            image: path, address, or BGR array (H, W, 3).
+            bboxes: x1, y1, x2, y2 in pixels of the image, (N, 4), or (4,) for one.
+
+        Returns:
+            Embeddings of norm 1, (N, D) float32.
+
+        Raises:
+            ValueError: the image cannot be read, or a box is none or lies outside of it.
+        """
+        [path_or_array] = list_images(image)
+        batch = self.collate_fn([self.pipeline(path_or_array)])
+        size = batch['data_samples'][0].ori_shape
+        boxes = torch.from_numpy(_check_boxes(bboxes, size))
+        with self._autocast():
+            batch = self.model.data_preprocessor(batch, False)
+            [instances] = self.model.predict_with_given_boxes(
+                batch['inputs'], batch['data_samples'], [boxes.to(batch['inputs'].device)]
+            )
+        embeddings: np.ndarray = instances.embeddings.to('cpu', torch.float32).numpy()
+        return embeddings
+
+    def __call__(
+        self,
+        inputs: Image | Sequence[Image],
+        batch_size: int = 1,
+        *,
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0,
+        return_datasamples: bool = False,
+        out_dir: str | os.PathLike[str] = '',
+    ) -> dict[str, Any]:
+        """Find and embed the persons of images; draw them if asked.
+
+        Args:
+            inputs: as for :meth:`detect`.
+            batch_size: images that go through the network together.
+            return_vis: return the images with the persons drawn, too.
+            show: show them in a window.
+            wait_time: for so many seconds; 0: until a key is pressed.
+            return_datasamples: return ``DetDataSample`` instead of dicts.
+            out_dir: write images to its folder ``vis`` and dicts, as JSON, to its ``preds``.
+
+        Returns:
+            ``predictions``: for each image a dict of lists, ``bboxes``, ``scores`` and
+            ``embeddings``, with its ``img_path`` (None of an array), as JSON can hold it.
+            ``visualization``: RGB arrays, if asked for.
+        """
+        results: dict[str, Any] = super().__call__(
+            inputs,
+            batch_size,
+            return_vis=return_vis,
+            show=show,
+            wait_time=wait_time,
+            pred_score_thr=0.0,  # what is left is drawn
+            return_datasamples=return_datasamples,
+            no_save_pred=return_datasamples,
+            out_dir=os.fspath(out_dir),
+        )
+        return results
+
+    def forward(self, inputs: dict[str, Any], **kwargs: Any) -> list[DetDataSample]:
+        """Run the network on a batch, and leave out persons of low scores."""
+        with self._autocast():
+            samples: list[DetDataSample] = super().forward(inputs, **kwargs)
+        for sample in samples:
+            persons = sample.pred_instances
+            sample.pred_instances = persons[persons.scores >= self.score_thr]
+        return samples
+
+    def visualize(
+        self, inputs: Sequence[str | np.ndarray], preds: list[DetDataSample], **kwargs: Any
+    ) -> list[np.ndarray] | None:
+        """Draw predictions by the visualizer of the config; see ``DetInferencer``."""
+        # MMDetection draws on arrays as if they were RGB, and reads them as BGR.
+        rgb = [i[..., ::-1] if isinstance(i, np.ndarray) else i for i in inputs]
+        drawn: list[np.ndarray] | None = super().visualize(rgb, preds, **kwargs)
+        return drawn
+
+    def pred2dict(self, data_sample: DetDataSample, pred_out_dir: str = '') -> dict[str, Any]:
+        """A prediction as JSON can hold it; see ``DetInferencer``."""
+        from mmengine import dump
+
+        persons = Persons.from_instances(data_sample.pred_instances)
+        path = data_sample.get('img_path')
+        result = {
+            'img_path': path,
+            'bboxes': persons.bboxes.tolist(),
+            'scores': persons.scores.tolist(),
+            'embeddings': persons.embeddings.tolist(),
+        }
+        if pred_out_dir:
+            name = f'{self.num_predicted_imgs:08d}' if path is None else os.path.basename(path)
+            self.num_predicted_imgs += 1
+            dump(result, os.path.join(pred_out_dir, 'preds', f'{name}.json'))
+        return result
+
+    def _autocast(self) -> torch.autocast:
+        device = next(self.model.parameters()).device.type
+        enabled = self.precision != 'float32'
+        return torch.autocast(
+            device, dtype=getattr(torch, self.precision) if enabled else None, enabled=enabled
+        )
+
+    def _inputs_to_list(self, inputs: Image | Sequence[Image]) -> list[str | np.ndarray]:
+        return list_images(inputs)
+
+    def _init_pipeline(self, cfg: Any) -> Compose:
+        return make_pipeline(test_steps(cfg))
+
+    def _init_collate(self, cfg: Any) -> Callable[..., Any]:
+        return pseudo_collate
+
+    def _init_visualizer(self, cfg: Any) -> Visualizer:
+        settings = copy.deepcopy(cfg.get('visualizer', {'type': 'mmps.PersonSearchVisualizer'}))
+        settings.pop('vis_backends', None)  # pictures are returned, shown or written to out_dir
+        return super()._init_visualizer(Config({'visualizer': settings}))
+
+    def _load_weights_to_model(
+        self, model: nn.Module, checkpoint: dict[str, Any] | None, cfg: Any
+    ) -> None:
+        if not isinstance(model, PersonSearchDetector):
+            raise ValueError(
+                f'model.type: {type(model).__name__} is no mmps.PersonSearchDetector, hence it '
+                'gives no embeddings'
+            )
+        if checkpoint is None:
+            warnings.warn(
+                'no weights were given: those of the model are random, and so are its results',
+                stacklevel=2,
+            )
+        else:
+            load_weights(model, checkpoint)
+        model.dataset_meta = dict(PersonSearchDataset.METAINFO)
+
+    def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
+        folder = self._get_repo_or_mim_dir('mmps')
+        entries = {e['Name'].lower(): e for e in self._get_models_from_metafile(folder)}
+        if model.lower() not in entries:
+            near = difflib.get_close_matches(model.lower(), entries, n=3) or sorted(entries)
+            raise ValueError(
+                f'{model} is neither a config file nor the name of a model, such as '
+                f'{", ".join(near)}'
+            )
+        entry = entries[model.lower()]
+        return Config.fromfile(os.path.join(folder, entry['Config'])), entry.get('Weights')
+
+
+def _whole_path(path: str | None) -> str | None:
+    """The whole path of a file; names and addresses stay as they are."""
+    return os.path.abspath(path) if path is not None and os.path.isfile(path) else path
+
+
+def _check_boxes(bboxes: Any, size: tuple[int, int]) -> np.ndarray:
+    """Boxes (N, 4) float32 that each have a part within an image of this height and width."""
+    boxes = np.asarray(bboxes, dtype=np.float32)
+    if boxes.shape == (4,):
+        boxes = boxes[None]
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'a box is x1 y1 x2 y2; got an array of the shape {boxes.shape}')
+    height, width = size
+    low, high = boxes[:, :2], boxes[:, 2:]
+    good = np.isfinite(boxes).all(1) & (low < high).all(1) & (high > 0).all(1)
+    good &= (low < (width, height)).all(1)
+    if not good.all():
+        wrong = ' '.join(f'{value:g}' for value in boxes[~good][0])
+        raise ValueError(
+            f'the box {wrong} is not x1 y1 x2 y2, in pixels, of a part of the image, which is '
+            f'{width} x {height}'
+        )
+    return boxes

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from tiny_run import (
     DIM,
@@ -19,6 +20,7 @@ from tiny_run import (
     train,
 )
 
+from mmps.engine.hooks import MemoryHook
 from mmps.models import DOIMLoss
 from mmps.models.losses import ShardedLookupTable
 
@@ -89,3 +91,29 @@ def test_checkpoints_are_those_of_a_whole_table(tmp_path: Path) -> None:
     loaded = runner.model.state_dict()['loss_reid.table.vectors']
     saved = torch.load(spread / start, weights_only=True)['state_dict']
     assert torch.equal(loaded, saved['loss_reid.table.vectors'])
+
+
+def test_averaged_weights_go_with_the_whole_table(tmp_path: Path) -> None:
+    def run(work_dir: Path, resume_from: Path | None = None, **settings: Any) -> None:
+        if resume_from is not None:
+            settings.update(resume=True, load_from=str(resume_from / 'iter_7.pth'))
+        hooks = [EMAHook(momentum=0.1), MemoryHook(interval=1)]
+        train(work_dir, custom_hooks=hooks, **OFTEN, **settings)
+
+    whole, spread, resumed = (tmp_path / name for name in ('whole', 'spread', 'resumed'))
+    assert in_processes(lambda: run(whole), whole) == [0, 0]
+    assert in_processes(lambda: run(spread, **SHARDED), spread) == [0, 0]
+    assert in_processes(lambda: run(resumed, spread, **SHARDED), resumed) == [0, 0]
+    for folder in (spread, resumed):
+        assert_close(folder, whole)
+        ours, theirs = (
+            torch.load((path / 'last_checkpoint').read_text(), weights_only=True)['ema_state_dict']
+            for path in (folder, whole)
+        )
+        # What the averaged model would have of the memory is the model's own.
+        assert theirs.keys() - ours.keys() == {'module.loss_reid.table.vectors'}
+        weight = 'module.layers.0.weight'
+        averaged = outcome(folder)['weights_and_memory'][weight.removeprefix('module.')]
+        assert (ours[weight] - averaged).abs().max() > 1e-4
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=1e-5)

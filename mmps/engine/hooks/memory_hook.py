@@ -25,14 +25,16 @@ class MemoryHook(Hook):
 
     Where lookup tables are spread over the processes, it lets checkpoints hold them whole: the
     runner takes the model's state in the first process alone, so their parts are sent there as
-    soon as all processes come to save a checkpoint.
+    soon as all processes come to save a checkpoint. An ``EMAHook`` averages the weights alone: its
+    copy of such a table is never used, and ``ema_state_dict`` of a checkpoint lacks it.
 
     Args:
         interval: iterations between two logs; as the logger's.
     """
 
-    # Before CheckpointHook (VERY_LOW), so that a checkpoint holds the step it is named after.
-    priority = 'NORMAL'
+    # Before CheckpointHook (VERY_LOW), so that a checkpoint holds the step it is named after, and
+    # EMAHook (NORMAL), which copies the memory; after NonFiniteLossHook (ABOVE_NORMAL).
+    priority = 45
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval

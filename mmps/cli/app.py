@@ -15,6 +15,7 @@ import typer
 
 import mmps
 
+from .calibrate import calibrate
 from .output import note, results_alone_on_stdout, show
 
 app = typer.Typer(
@@ -74,7 +75,7 @@ def _common(
 
 
 # The commands, in the order of the help.
-# for function in (...): command(function)
+command(calibrate)
 
 
 def main() -> None:

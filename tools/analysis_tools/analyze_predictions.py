@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import mmps
-from mmps.evaluation import Predictions, Search, SearchResult, recorded_searches
+from mmps.evaluation import Predictions, Search, SearchResult, choose_plain_search
 from mmps.evaluation import analysis as an
 from mmps.visualization import PersonSearchVisualizer, make_examples, write_search_page
 from mmps.visualization import analysis_sections as show
@@ -71,23 +71,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def choose_search(predictions: Predictions, name: str | None) -> tuple[str, Search]:
-    """A search of those recorded, by name or the first that can be analysed."""
-    searches = recorded_searches(predictions)
-    if name is None:
-        plain = (
-            key
-            for key, search in searches.items()
-            if search.cbgm is None and search.gallery == 'detections'
-        )
-        name = next(plain, None)
-        if name is None:
-            raise ValueError(f'No plain search among detections is recorded, only {list(searches)}')
-    if name not in searches:
-        raise ValueError(f"There is no search '{name}'; recorded are {', '.join(searches)}")
-    return name, searches[name]
-
-
 @dataclass(frozen=True)
 class Case:
     """What is analysed: the queries of `predictions`, `inputs` and `result` are the same."""
@@ -112,7 +95,7 @@ class Case:
 
 def make_case(args: argparse.Namespace) -> Case:
     everything = Predictions.load(args.predictions)
-    name, search = choose_search(everything, args.search)
+    name, search = choose_plain_search(everything, args.search)
     if args.data_root and 'data_root' in search.protocol:
         search = replace(search, protocol={**search.protocol, 'data_root': args.data_root})
     predictions, inputs = an.search_inputs(everything, search)

@@ -15,6 +15,7 @@ from .ranking import Matching, Reranker, SearchResult, evaluate_search
 from .report import metrics_table
 from .search import (
     Search,
+    choose_plain_search,
     first_detection_search,
     make_searches,
     recorded_searches,
@@ -30,6 +31,7 @@ __all__ = [
     'average_precision',
     'build_protocol',
     'cbgm_reranker',
+    'choose_plain_search',
     'evaluate_detection',
     'evaluate_predictions',
     'evaluate_search',

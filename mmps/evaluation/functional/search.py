@@ -132,3 +132,31 @@ def first_detection_search(searches: Mapping[str, Search]) -> Search:
         if search.gallery == 'detections':
             return search
     raise ValueError(f'There is no search among detections, only {list(searches)}')
+
+
+def choose_plain_search(predictions: Predictions, name: str | None = None) -> tuple[str, Search]:
+    """A recorded search among detections that is not re-ranked by context.
+
+    Args:
+        predictions: that were evaluated.
+        name: of the search, which may then be any; None: the first that is plain.
+
+    Returns:
+        Its name and settings.
+
+    Raises:
+        ValueError: if there is none, or none of that name; the message names those there are.
+    """
+    searches = recorded_searches(predictions)
+    if name is None:
+        plain = (
+            key
+            for key, search in searches.items()
+            if search.cbgm is None and search.gallery == 'detections'
+        )
+        name = next(plain, None)
+        if name is None:
+            raise ValueError(f'No plain search among detections is recorded, only {list(searches)}')
+    if name not in searches:
+        raise ValueError(f"There is no search '{name}'; recorded are {', '.join(searches)}")
+    return name, searches[name]

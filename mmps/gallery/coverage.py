@@ -1,6 +1,6 @@
 """Which frames of which sources a shard covers, also those with nobody in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +32,6 @@ class Coverage:
     frames: frozenset[int]
     end: SourceEnd | None = None
 
-    def __or__(self, other: 'Coverage') -> 'Coverage':
-        """What both have done; the end is that of the larger file."""
-        ends = [part.end for part in (self, other) if part.end is not None]
-        return Coverage(
-            self.frames | other.frames, max(ends, key=lambda end: end.size, default=None)
-        )
-
     def to_json(self) -> dict[str, Any]:
         """As plain data, for :meth:`from_json`."""
         end = {} if self.end is None else {'end': vars(self.end)}
@@ -49,6 +42,17 @@ class Coverage:
         """The reverse of :meth:`to_json`."""
         end = plain.get('end')
         return cls(from_runs(plain['frames']), None if end is None else SourceEnd(**end))
+
+
+def merge(parts: Sequence[Coverage]) -> Coverage:
+    """What all parts of one source have done; the end is that of the largest file."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = [part.end for part in parts if part.end is not None]
+    return Coverage(
+        frozenset().union(*(part.frames for part in parts)),
+        max(ends, key=lambda end: end.size, default=None),
+    )
 
 
 def to_runs(frames: Iterable[int]) -> list[list[int]]:

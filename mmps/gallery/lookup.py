@@ -9,23 +9,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .shards import ROWS_PER_GROUP, ShardVersion, shard_version
+from .catalog import Catalog
+from .shards import ROWS_PER_GROUP, ShardVersion
 
 
 class RowLookup:
     """Remembers which rows are in which shard, 20 bytes a row, as long as the shards stay."""
 
     def __init__(self) -> None:
-        self._versions: dict[ShardVersion, Path] = {}
+        self._shards: dict[ShardVersion, Path] = {}
         self._ids = np.zeros(0, dtype=np.int64)
         self._shard = np.zeros(0, dtype=np.int32)
         self._place = np.zeros(0, dtype=np.int64)
 
-    def rows(self, shards: Sequence[Path], row_ids: Sequence[int], columns: list[str]) -> pa.Table:
+    def rows(self, catalog: Catalog, row_ids: Sequence[int], columns: Sequence[str]) -> pa.Table:
         """Rows by their ids.
 
         Args:
-            shards: the shards there are.
+            catalog: of the shards.
             row_ids: at least one; also the same one twice.
             columns: names.
 
@@ -36,8 +37,8 @@ class RowLookup:
             KeyError: ids that the shards do not have.
         """
         wanted = np.asarray(row_ids, dtype=np.int64).reshape(-1)
-        self._refresh(shards)
         while True:
+            self._refresh(catalog)
             found = np.searchsorted(self._ids, wanted)
             known = found < len(self._ids)
             known[known] = self._ids[found[known]] == wanted[known]
@@ -49,29 +50,26 @@ class RowLookup:
                 rows = self._take(found, [*dict.fromkeys(['row_id', *columns])])
                 if np.array_equal(rows['row_id'].to_numpy(), wanted):
                     return rows.select(columns)
-            self._refresh(shards)
 
-    def _refresh(self, shards: Sequence[Path]) -> None:
-        versions = {}
-        for path in shards:
-            with suppress(FileNotFoundError):
-                versions[shard_version(path)] = path
-        if versions == self._versions:
+    def _refresh(self, catalog: Catalog) -> None:
+        catalog.refresh()
+        if catalog.shards == self._shards:
             return
-        parts = []
-        for path in versions.values():
-            with pq.ParquetFile(path) as file:
+        shards, parts = {}, []
+        for version, path in catalog.shards.items():
+            with suppress(FileNotFoundError), pq.ParquetFile(path) as file:
                 parts.append(file.read(columns=['row_id'])['row_id'].to_numpy())
+                shards[version] = path
         lengths = [len(part) for part in parts]
         ids = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
         order = np.argsort(ids)
-        self._versions, self._ids = versions, ids[order]
+        self._shards, self._ids = shards, ids[order]
         self._shard = np.repeat(np.arange(len(parts), dtype=np.int32), lengths)[order]
         self._place = np.concatenate([np.zeros(0, dtype=np.int64), *map(np.arange, lengths)])[order]
 
     def _take(self, found: NDArray[np.int64], columns: list[str]) -> pa.Table:
         """Rows at places of the sorted ids, read by groups of rows."""
-        paths = list(self._versions.values())
+        paths = list(self._shards.values())
         parts, order = [], []
         for number in np.unique(self._shard[found]):
             asked = np.flatnonzero(self._shard[found] == number)

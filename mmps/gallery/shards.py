@@ -26,6 +26,10 @@ _LEAVES = {'bbox': 'bbox.list.element', 'embedding': 'embedding.list.element'}
 _PAGE_BYTES = 1 << 30  # so that a page is a whole group and no row is cut in two
 
 
+class ShardsChangedError(Exception):
+    """Rows are gone that were there a moment ago: somebody deletes them. Look again."""
+
+
 class ShardVersion(NamedTuple):
     """Tells the states of a shard apart: a deletion writes it anew under the same name."""
 

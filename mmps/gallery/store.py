@@ -13,15 +13,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmps.files import whole_file
 
+from .catalog import Catalog
 from .coverage import Coverage, SourceEnd
 from .lookup import RowLookup
 from .schema import LARGE_COLUMNS, gallery_schema
-from .shards import ShardVersion, read_about, shard_version, write_shard
+from .shards import ShardsChangedError, ShardVersion, write_shard
+from .track_cache import TrackCache
 
 FORMAT = 1
 
@@ -51,21 +54,30 @@ class Gallery:
 
     Attributes:
         root: the folder.
+        gallery_id: 32 hexadecimal digits that no other gallery has; stays when it is moved.
         model_id: of the model that made the embeddings; only its embeddings can be compared.
         embed_dim: length D of an embedding.
         model: where that model is, as told to :meth:`create`.
     """
 
     def __init__(
-        self, root: Path, *, model_id: str, embed_dim: int, model: Mapping[str, str | None]
+        self,
+        root: Path,
+        *,
+        gallery_id: str,
+        model_id: str,
+        embed_dim: int,
+        model: Mapping[str, str | None],
     ) -> None:
         self.root = root
+        self.gallery_id = gallery_id
         self.model_id = model_id
         self.embed_dim = embed_dim
         self.model = dict(model)
-        self._about: dict[ShardVersion, dict[str, Coverage]] = {}
-        self._metadata: tuple[tuple[ShardVersion, ...], pa.Table] | None = None
+        self._catalog = Catalog(root / 'shards', model_id=model_id)
         self._lookup = RowLookup()
+        self._tracks = TrackCache(root / 'tracks')
+        self._metadata: tuple[frozenset[ShardVersion], pa.Table] | None = None
 
     @classmethod
     def open(cls, root: str | Path) -> 'Gallery':
@@ -110,17 +122,25 @@ class Gallery:
             root: its folder.
             model_id: of the model that makes the embeddings.
             embed_dim: length of an embedding.
-            model: where that model is, so that a search need not be told again: ``config``, a
-                file or a name, and ``weights``, a file.
+            model: where that model is, so that a search need not be told again: ``model``, a
+                config file or a name, and ``weights``, a file.
 
         Raises:
             ValueError: there is a gallery of another model.
         """
         root = Path(root)
-        if not (root / 'gallery.json').exists():
-            about = dict(format=FORMAT, model_id=model_id, embed_dim=embed_dim, model=dict(model))
-            with whole_file(root / 'gallery.json') as file:
-                file.write(json.dumps(about, indent=2).encode())
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root):  # so that of several processes one makes it
+            if not (root / 'gallery.json').exists():
+                about = dict(
+                    format=FORMAT,
+                    gallery_id=uuid.uuid4().hex,
+                    model_id=model_id,
+                    embed_dim=embed_dim,
+                    model=dict(model),
+                )
+                with whole_file(root / 'gallery.json') as file:
+                    file.write(json.dumps(about, indent=2).encode())
         gallery = cls.open(root)
         if gallery.model_id != model_id:
             raise ValueError(
@@ -145,14 +165,15 @@ class Gallery:
             FileNotFoundError: all its rows were deleted since.
         """
         with pq.ParquetFile(shard) as file:
-            return _plain(file.read(columns=None if columns is None else list(columns)))
+            rows = file.read(columns=None if columns is None else list(columns))
+        return rows.replace_schema_metadata(None)  # so that tables of all shards are of one schema
 
     def rows(self, row_ids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Rows by their ids.
 
         Args:
             row_ids: any ids, also the same one twice.
-            columns: names; None takes all.
+            columns: names, also ``track`` (see :meth:`metadata`); None takes all but that.
 
         Returns:
             Their rows, in the order asked.
@@ -160,23 +181,36 @@ class Gallery:
         Raises:
             KeyError: ids that the gallery does not have.
         """
-        names = list(gallery_schema(self.embed_dim).names if columns is None else columns)
-        if len(row_ids) == 0:
-            return gallery_schema(self.embed_dim).empty_table().select(names)
-        return self._lookup.rows(self.shards(), row_ids, names)
+        schema = gallery_schema(self.embed_dim)
+        names = list(schema.names if columns is None else columns)
+        stored = [name for name in names if name != 'track']
+        if 'track' in names:
+            stored = [*dict.fromkeys(['row_id', 'source', *stored])]
+        while True:
+            if len(row_ids) == 0:
+                rows = schema.empty_table().select(stored)
+            else:
+                rows = self._lookup.rows(self._catalog, row_ids, stored)
+            with suppress(FileNotFoundError, ShardsChangedError):
+                return (self._with_track(rows) if 'track' in names else rows).select(names)
 
     def metadata(self) -> pa.Table:
-        """All rows, without embedding and thumbnail. Kept until the shards change."""
-        versions = {}
-        for shard in self.shards():
-            with suppress(FileNotFoundError):  # deleted since they were listed
-                versions[shard_version(shard)] = shard
-        if self._metadata is None or self._metadata[0] != tuple(versions):
-            names = [n for n in gallery_schema(self.embed_dim).names if n not in LARGE_COLUMNS]
-            tables = [self.read(shard, names) for shard in versions.values()]
-            schema = pa.schema([gallery_schema(self.embed_dim).field(name) for name in names])
-            self._metadata = tuple(versions), pa.concat_tables([schema.empty_table(), *tables])
-        return self._metadata[1]
+        """All rows, without embedding and thumbnail, and with ``track``; kept until they change.
+
+        ``track``, int64, is the id of the first row of the same person's walk through a video, -1
+        for rows of images. It is found from boxes and embeddings (:func:`link_tracks`).
+        """
+        schema = gallery_schema(self.embed_dim)
+        names = [name for name in schema.names if name not in LARGE_COLUMNS]
+        while True:
+            self._catalog.refresh()
+            versions = frozenset(self._catalog.shards)
+            if self._metadata is not None and self._metadata[0] == versions:
+                return self._metadata[1]
+            with suppress(FileNotFoundError, ShardsChangedError):
+                tables = [self.read(shard, names) for shard in self._catalog.shards.values()]
+                rows = pa.concat_tables([schema.empty_table().select(names), *tables])
+                self._metadata = versions, self._with_track(rows)
 
     def coverage(self) -> dict[str, Coverage]:
         """What is done of each source.
@@ -184,18 +218,8 @@ class Gallery:
         Raises:
             ValueError: a shard is damaged or of another model; the message names it.
         """
-        about = {}
-        coverage: dict[str, Coverage] = {}
-        for shard in self.shards():
-            try:
-                version = shard_version(shard)
-                about[version] = self._about.get(version) or self._read_about(shard)
-            except FileNotFoundError:  # deleted since they were listed
-                continue
-            for source, part in about[version].items():
-                coverage[source] = coverage[source] | part if source in coverage else part
-        self._about = about
-        return coverage
+        self._catalog.refresh()
+        return dict(self._catalog.coverage)
 
     def sources(self) -> list[SourceStatus]:
         """What the gallery has of each source, sorted by name."""
@@ -254,34 +278,46 @@ class Gallery:
         Raises:
             ValueError: the file system has no locks.
         """
-        path = self.root / 'gallery.lock'
-        with path.open('ab') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                raise ValueError(
-                    f'{path}: this file system has no locks ({error}); mount it with them, or '
-                    'keep the gallery elsewhere'
-                ) from error
-            # Whoever writes has the lock, so these were left by processes that are dead.
-            for stray in (self.root / 'shards').glob('*.tmp'):
-                stray.unlink()
+        with _locked(self.root):
             yield
 
-    def _read_about(self, shard: Path) -> dict[str, Coverage]:
-        model_id, about = read_about(shard)
-        if model_id != self.model_id:
-            raise ValueError(
-                f'{shard}: made with another model (id {model_id}) than its gallery '
-                f'({self.model_id}). Move it away.'
-            )
-        return about
+    def _with_track(self, rows: pa.Table) -> pa.Table:
+        """Rows with the column ``track``; they have ``row_id`` and ``source``."""
+        ids = rows['row_id'].to_numpy()
+        sources = rows['source'].combine_chunks().dictionary_encode()
+        codes = sources.indices.to_numpy(zero_copy_only=False)
+        tracks = np.full(len(ids), -1)
+        for code, source in enumerate(sources.dictionary.to_pylist()):
+            coverage = self._catalog.coverage.get(source)
+            if coverage is None:
+                raise ShardsChangedError(source)
+            if len(coverage.frames) > 1:
+                of_source = codes == code
+                tracks[of_source] = self._tracks.tracks(
+                    source,
+                    ids[of_source],
+                    coverage=coverage,
+                    shards=self._catalog.with_source(source),
+                )
+        return rows.append_column(pa.field('track', pa.int64(), nullable=False), pa.array(tracks))
 
 
 def _describe(model: Mapping[str, str | None]) -> str:
     return ' '.join(str(part) for part in model.values() if part is not None) or 'a model'
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Without the shard's metadata, so that tables of several shards are of one schema."""
-    return table.replace_schema_metadata(None)
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    path = root / 'gallery.lock'
+    with path.open('ab') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise ValueError(
+                f'{path}: this file system has no locks ({error}); mount it with them, or keep the '
+                'gallery elsewhere'
+            ) from error
+        # Whoever writes shards has the lock, so these were left by processes that are dead.
+        for stray in (root / 'shards').glob('*.tmp'):
+            stray.unlink()
+        yield

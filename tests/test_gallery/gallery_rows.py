@@ -12,7 +12,7 @@ DIM = 8
 
 
 def new_gallery(root: Path, *, model_id: str = 'aa') -> Gallery:
-    model = {'config': 'seqnet_r50_prw', 'weights': 'epoch_20.pth'}
+    model = {'model': 'seqnet_r50_prw', 'weights': 'epoch_20.pth'}
     return Gallery.create(root, model_id=model_id, embed_dim=DIM, model=model)
 
 

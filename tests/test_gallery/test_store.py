@@ -20,7 +20,7 @@ def test_rows_come_back_as_appended_and_in_the_order_asked(tmp_path: Path) -> No
 
     reopened = Gallery.open(tmp_path / 'g')
 
-    assert reopened.model == {'config': 'seqnet_r50_prw', 'weights': 'epoch_20.pth'}
+    assert reopened.model == {'model': 'seqnet_r50_prw', 'weights': 'epoch_20.pth'}
     assert (reopened.model_id, reopened.embed_dim) == ('aa', DIM)
     assert reopened.read(shard) == first
     asked = [row_id('b.jpg', 0, 2), *(row_id('a.mp4', 0, n) for n in (299, 3, 256, 3))]

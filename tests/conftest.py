@@ -2,10 +2,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from small_models import CONFIGS, scale_down
 
 from mmps.data_tools import annotations_of, with_sizes, write_coco
 from mmps.datasets import PRWDataset
 from mmps.datasets.annotations import Annotations
+from mmps.registry import MODELS
 from mmps.sample.generate import SampleSpec, generate_sample
 
 
@@ -30,3 +35,27 @@ def tiny_coco(tiny_prw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         scenes = [dataclasses.replace(s, sequence_id=s.camera_id) for s in part.scenes]
         write_coco({root / name: Annotations(scenes, part.queries)})
     return root
+
+
+@pytest.fixture(scope='session')
+def tiny_config(tiny_prw: Path) -> Config:
+    """A small detector on the tiny sample that keeps persons of every score; copy, then change."""
+    config = scale_down(Config.fromfile(CONFIGS / 'seqxt_sample.py'))
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.data_root = str(tiny_prw)
+    stages = config.model.test_cfg.rcnn
+    stages.stage1.score_thr = stages.stage2.score_thr = 0.0
+    config.visualizer = dict(type='mmps.PersonSearchVisualizer', name='tiny')
+    config.custom_hooks = []
+    return config
+
+
+@pytest.fixture(scope='session')
+def tiny_weights(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of it, in a checkpoint that holds its config as those of a training run do."""
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    model = MODELS.build(tiny_config.model)
+    path = tmp_path_factory.mktemp('weights') / 'epoch_1.pth'
+    torch.save({'state_dict': model.state_dict(), 'meta': {'cfg': tiny_config.pretty_text}}, path)
+    return path

@@ -30,9 +30,10 @@ def list_images(inputs: Image | Sequence[Image]) -> list[str | np.ndarray]:
     Raises:
         ValueError: a folder has no images, or an input is something else; the message names it.
     """
-    single = isinstance(inputs, str | os.PathLike | np.ndarray)
+    if isinstance(inputs, str | os.PathLike | np.ndarray):
+        inputs = [inputs]
     images: list[str | np.ndarray] = []
-    for entry in [inputs] if single else inputs:
+    for entry in inputs:
         if isinstance(entry, np.ndarray):
             images.append(entry)
         elif isinstance(entry, str | os.PathLike):
@@ -45,8 +46,12 @@ def list_images(inputs: Image | Sequence[Image]) -> list[str | np.ndarray]:
 
 
 def _files_of(path: str) -> list[str]:
-    # The back end of HTTP knows no folders.
-    if not hasattr(get_file_backend(path), 'isdir') or not isdir(path):
+    try:
+        backend = get_file_backend(path)
+    except KeyError as error:
+        raise ValueError(f'{path}: MMEngine has no back end for addresses of this kind') from error
+    # That of HTTP knows no folders.
+    if not hasattr(backend, 'isdir') or not isdir(path):
         return [path]
     suffixes = (*_SUFFIXES, *(suffix.upper() for suffix in _SUFFIXES))
     names = sorted(list_dir_or_file(path, list_dir=False, suffix=suffixes))

@@ -32,7 +32,7 @@ def check_weights(path: str) -> None:
     try:
         # Memory-mapped where that is possible: the tensors are not read twice.
         torch.load(path, map_location='cpu', mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError) as error:
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f'{path} is no checkpoint, damaged, or not safe to load ({reason})'
@@ -93,7 +93,7 @@ def fingerprint(
 def _bytes_of(tensor: Tensor) -> memoryview:
     # As bytes, since NumPy knows no bfloat16.
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def _plain(value: Any) -> Any:

@@ -60,6 +60,34 @@ def _files_of(path: str) -> list[str]:
     return [join_path(path, name) for name in names]
 
 
+def check_boxes(bboxes: Any, size: tuple[int, int]) -> np.ndarray:
+    """Boxes, or one box, as (N, 4) float32, each of which has a part within the image.
+
+    Args:
+        bboxes: x1, y1, x2, y2 in pixels, (N, 4) or (4,).
+        size: height and width of the image.
+
+    Raises:
+        ValueError: one is no box or lies outside of the image; the message has its numbers.
+    """
+    boxes = np.asarray(bboxes, dtype=np.float32)
+    if boxes.shape == (4,):
+        boxes = boxes[None]
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'a box is x1 y1 x2 y2; got an array of the shape {boxes.shape}')
+    height, width = size
+    low, high = boxes[:, :2], boxes[:, 2:]
+    good = np.isfinite(boxes).all(1) & (low < high).all(1) & (high > 0).all(1)
+    good &= (low < (width, height)).all(1)
+    if not good.all():
+        wrong = ' '.join(f'{value:g}' for value in boxes[~good][0])
+        raise ValueError(
+            f'the box {wrong} is not x1 y1 x2 y2, in pixels, of a part of the image, which is '
+            f'{width} x {height}'
+        )
+    return boxes
+
+
 def test_steps(cfg: Any) -> list[dict[str, Any]]:
     """The steps of a config's test pipeline, without those that load annotations.
 

@@ -19,10 +19,14 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from mmps.datasets.person_search_dataset import PersonSearchDataset
+from mmps.gallery import Gallery
+from mmps.index import Filters, GalleryIndex, open_index, search_gallery
+from mmps.index.search import Group
 from mmps.models import PersonSearchDetector
 
-from .images import Image, list_images, make_pipeline, test_steps
+from .images import Image, check_boxes, list_images, make_pipeline, test_steps
 from .persons import Persons
+from .ranking import Ranking, rank_persons
 from .weights import check_weights, fingerprint, load_weights
 
 PRECISIONS = ('float32', 'float16', 'bfloat16')
@@ -135,7 +139,7 @@ class PersonSearchInferencer(DetInferencer):
         [path_or_array] = list_images(image)
         batch = self.collate_fn([self.pipeline(path_or_array)])
         size = batch['data_samples'][0].ori_shape
-        boxes = torch.from_numpy(_check_boxes(bboxes, size))
+        boxes = torch.from_numpy(check_boxes(bboxes, size))
         with self._autocast():
             batch = self.model.data_preprocessor(batch, False)
             [instances] = self.model.predict_with_given_boxes(
@@ -143,6 +147,72 @@ class PersonSearchInferencer(DetInferencer):
             )
         embeddings: np.ndarray = instances.embeddings.to('cpu', torch.float32).numpy()
         return embeddings
+
+    def search(
+        self,
+        image: Image,
+        bbox: Any,
+        gallery: Gallery | Image | Sequence[Image],
+        *,
+        topk: int = 20,
+        filters: Filters | None = None,
+        group: Group | None = None,
+        index: GalleryIndex | None = None,
+        batch_size: int = 1,
+    ) -> Ranking:
+        """Search for a person in a gallery, or on images that are looked through now.
+
+        Args:
+            image: the query's image: path, address, or BGR array (H, W, 3).
+            bbox: the person in it: x1, y1, x2, y2 in pixels, (4,); or several boxes of the same
+                person, (Q, 4).
+            gallery: made by ``mmps index`` with this model; or images as for :meth:`detect`.
+            topk: how many results.
+            filters: what in the gallery counts; None for all.
+            group: 'track' or 'image': of each only the best; None for all persons.
+            index: of the gallery, where it is open already.
+            batch_size: of images, how many go through the network together.
+
+        Returns:
+            The most similar first. Of images ``source`` is the path, or 'image 0' and so on of
+            arrays.
+
+        Raises:
+            ValueError: the gallery is of another model, or an image or box is bad.
+        """
+        embeddings = self.embed(image, bbox)
+        if isinstance(gallery, Gallery):
+            self.check_gallery(gallery)
+            return Ranking(
+                search_gallery(
+                    gallery,
+                    open_index(gallery) if index is None else index,
+                    embeddings,
+                    topk=topk,
+                    filters=filters,
+                    group=group,
+                )
+            )
+        if filters is not None or group is not None or index is not None:
+            raise ValueError('filters, group and index go with a gallery, not with images')
+        images = list_images(gallery)
+        names = [i if isinstance(i, str) else f'image {n}' for n, i in enumerate(images)]
+        return rank_persons(
+            embeddings, names, self.detect(images, batch_size=batch_size), topk=topk
+        )
+
+    def check_gallery(self, gallery: Gallery) -> None:
+        """Check that a gallery is of this model.
+
+        Raises:
+            ValueError: it is of another one, whose embeddings mean something else.
+        """
+        if gallery.model_id != self.model_id:
+            raise ValueError(
+                f'{gallery.root} was made with another model (id {gallery.model_id}) than this '
+                f'one (id {self.model_id}): give the config and weights it was made with, or make '
+                'a gallery with these'
+            )
 
     def __call__(
         self,
@@ -274,23 +344,3 @@ class PersonSearchInferencer(DetInferencer):
 def _whole_path(path: str | None) -> str | None:
     """The whole path of a file; names and addresses stay as they are."""
     return os.path.abspath(path) if path is not None and os.path.isfile(path) else path
-
-
-def _check_boxes(bboxes: Any, size: tuple[int, int]) -> np.ndarray:
-    """Boxes (N, 4) float32 that each have a part within an image of this height and width."""
-    boxes = np.asarray(bboxes, dtype=np.float32)
-    if boxes.shape == (4,):
-        boxes = boxes[None]
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'a box is x1 y1 x2 y2; got an array of the shape {boxes.shape}')
-    height, width = size
-    low, high = boxes[:, :2], boxes[:, 2:]
-    good = np.isfinite(boxes).all(1) & (low < high).all(1) & (high > 0).all(1)
-    good &= (low < (width, height)).all(1)
-    if not good.all():
-        wrong = ' '.join(f'{value:g}' for value in boxes[~good][0])
-        raise ValueError(
-            f'the box {wrong} is not x1 y1 x2 y2, in pixels, of a part of the image, which is '
-            f'{width} x {height}'
-        )
-    return boxes

@@ -3,12 +3,14 @@
 from .identity_distribution import draw_identity_distribution
 from .metric_curves import MetricCurve, draw_metrics, read_metric
 from .person_search_visualizer import PersonSearchVisualizer, RankedResult, pid_color
+from .ranking_page import FoundPerson, write_persons_page, write_ranking_page
 from .search_examples import SearchExample, make_examples, spread_queries
 from .search_page import write_search_page
 from .step_breakdown import draw_step_breakdown
 from .training_curves import TrainingLog, draw_curves, read_scalars
 
 __all__ = [
+    'FoundPerson',
     'MetricCurve',
     'PersonSearchVisualizer',
     'RankedResult',
@@ -23,5 +25,7 @@ __all__ = [
     'read_metric',
     'read_scalars',
     'spread_queries',
+    'write_persons_page',
+    'write_ranking_page',
     'write_search_page',
 ]

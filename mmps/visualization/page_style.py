@@ -48,6 +48,7 @@ td.first { font-weight: 650; }
 .key li { display: flex; align-items: center; gap: .45rem; list-style: none; }
 .key i { width: 1.1rem; height: 1.1rem; border: 3px solid; border-radius: .15rem; }
 .key .query { border-color: #2563eb; }
+.key .found { border-color: #d97706; }
 .key .right { border-color: #16a34a; }
 .key .wrong { border-color: #dc2626; }
 .key .truth { border: 2px dashed #d9a900; }
@@ -56,7 +57,8 @@ td.first { font-weight: 650; }
 .search h3 { margin: 0 0 .6rem; font-size: 1rem; }
 .search h3 span { margin-left: .6rem; color: var(--soft); font-size: .9rem; font-weight: 400; }
 .row { display: grid; gap: .75rem; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
-.is-query a { display: block; margin-top: .5rem; }
+.is-found img + img, .is-query a { margin-top: .5rem; }
+.is-query a { display: block; }
 figcaption b { font-variant-numeric: tabular-nums; }
 .search figcaption { margin-top: .35rem; font-size: .85rem; line-height: 1.35; }
 .search figcaption small { display: block; overflow-wrap: anywhere; color: var(--soft); }

@@ -2,7 +2,7 @@
 
 import colorsys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ WRONG_COLOR = (220, 38, 38)
 QUERY_COLOR = (37, 99, 235)
 TRUTH_COLOR = (250, 204, 21)
 UNKNOWN_COLOR = (160, 160, 160)
+RESULT_COLOR = (217, 119, 6)
 
 _GOLDEN_RATIO = 0.618034
 _CONTEXT = 1.6
@@ -35,15 +36,22 @@ class RankedResult:
         image: The scene: RGB array (H, W, 3) or the path of its file.
         bbox: The detection, x1, y1, x2, y2 in pixels of the scene.
         similarity: Similarity to the query, as it was ranked.
-        correct: Whether the detection is the person looked for.
+        correct: Whether the detection is the person looked for; None where nobody knows.
         gt_bboxes: Where the person looked for really is in this scene, (N, 4); mostly N <= 1.
     """
 
     image: Image | str | Path
     bbox: Boxes
     similarity: float
-    correct: bool
-    gt_bboxes: Boxes
+    correct: bool | None = None
+    gt_bboxes: Boxes = field(default_factory=lambda: np.empty((0, 4), dtype=np.float32))
+
+    @property
+    def color(self) -> tuple[int, int, int]:
+        """Red, green and blue of what is drawn of it: green right, red wrong, orange unknown."""
+        if self.correct is None:
+            return RESULT_COLOR
+        return RIGHT_COLOR if self.correct else WRONG_COLOR
 
 
 def pid_color(pid: int) -> tuple[int, int, int]:
@@ -144,13 +152,35 @@ class PersonSearchVisualizer(DetLocalVisualizer):
             )
         return self.get_image()
 
-    def draw_scene(self, image: Image | str | Path, bbox: Boxes, *, width: int) -> Image:
-        """Draw a whole scene with the person looked for in it (blue).
+    def draw_numbered(self, image: Image | str | Path, bboxes: Boxes) -> Image:
+        """Draw the persons of an image with numbers, from 1, in the order of their boxes.
+
+        Args:
+            image: RGB array (H, W, 3) or the path of an image file.
+            bboxes: x1, y1, x2, y2 in pixels of the image, (N, 4).
+
+        Returns:
+            RGB array (H, W, 3).
+        """
+        numbers = np.arange(1, len(bboxes) + 1)
+        persons = InstanceData(bboxes=bboxes, labels=numbers, pids=numbers)
+        return self._draw_instances(read_scene(image), persons, None, None)
+
+    def draw_scene(
+        self,
+        image: Image | str | Path,
+        bbox: Boxes,
+        *,
+        width: int,
+        color: tuple[int, int, int] = QUERY_COLOR,
+    ) -> Image:
+        """Draw a whole scene with one person in it, by default the one looked for.
 
         Args:
             image: RGB array (H, W, 3) or the path of an image file.
             bbox: The person's box, x1, y1, x2, y2 in pixels of the scene.
             width: Width of the picture in pixels.
+            color: Red, green and blue of the box, 0 to 255.
 
         Returns:
             RGB array (width * H / W, width, 3).
@@ -161,7 +191,7 @@ class PersonSearchVisualizer(DetLocalVisualizer):
         whole = np.array([0, 0, columns, rows], dtype=np.float32)
         self.set_image(cut_window(scene, whole, tile_size=size))
         box = to_tile(bbox, whole, tile_size=size)
-        self.draw_bboxes(box, edge_colors=QUERY_COLOR, line_widths=self.line_width, alpha=1)
+        self.draw_bboxes(box, edge_colors=color, line_widths=self.line_width, alpha=1)
         return self.get_image()
 
     def draw_query(self, image: Image | str | Path, bbox: Boxes) -> Image:
@@ -177,7 +207,7 @@ class PersonSearchVisualizer(DetLocalVisualizer):
         return self.draw_tile(image, bbox, QUERY_COLOR, np.empty((0, 4), dtype=np.float32))
 
     def draw_result(self, result: RankedResult) -> Image:
-        """Draw one result: its box green where right, red where wrong, the ground truth dashed.
+        """Draw one result: its box in its colour, the ground truth dashed.
 
         Args:
             result: The result.
@@ -185,8 +215,7 @@ class PersonSearchVisualizer(DetLocalVisualizer):
         Returns:
             RGB array (tile height, tile width, 3).
         """
-        color = RIGHT_COLOR if result.correct else WRONG_COLOR
-        return self.draw_tile(result.image, result.bbox, color, result.gt_bboxes)
+        return self.draw_tile(result.image, result.bbox, result.color, result.gt_bboxes)
 
     @master_only
     def draw_search(
@@ -214,10 +243,9 @@ class PersonSearchVisualizer(DetLocalVisualizer):
         """
         tiles = [self._caption(self.draw_query(query_image, query_bbox), title, QUERY_COLOR)]
         for rank, result in enumerate(results, start=1):
-            color = RIGHT_COLOR if result.correct else WRONG_COLOR
-            mark = '\N{CHECK MARK}' if result.correct else '\N{BALLOT X}'
-            text = f'{rank}: {result.similarity:.3f} {mark}'
-            tiles.append(self._caption(self.draw_result(result), text, color))
+            mark = {None: '', True: ' \N{CHECK MARK}', False: ' \N{BALLOT X}'}[result.correct]
+            text = f'{rank}: {result.similarity:.3f}{mark}'
+            tiles.append(self._caption(self.draw_result(result), text, result.color))
         gap = np.full((self.tile_size[1], _GAP, 3), 255, dtype=np.uint8)
         row = [part for tile in tiles for part in (tile, gap)]
         return np.concatenate(row[:-1], axis=1)

@@ -136,7 +136,7 @@ def _search(
         )
         for rank, result in enumerate(example.results, start=1)
     )
-    found = sum(result.correct for result in example.results)
+    found = sum(bool(result.correct) for result in example.results)
     return (
         f'<section class="card search">\n<h3>Query {number}'
         f'<span>person {example.pid} &middot; AP {example.average_precision:.3f} &middot; '

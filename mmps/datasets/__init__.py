@@ -2,7 +2,7 @@
 
 from .coco_person_search import CocoPersonSearchDataset
 from .cuhk_sysu import CUHKSYSUDataset
-from .loading import LoadImage
+from .loading import LoadImage, LoadResizedImage
 from .person_search_dataset import PersonSearchDataset
 from .prw import PRWDataset
 from .transforms import LoadPersonSearchAnnotations, PackPersonSearchInputs
@@ -12,6 +12,7 @@ __all__ = [
     'CocoPersonSearchDataset',
     'LoadImage',
     'LoadPersonSearchAnnotations',
+    'LoadResizedImage',
     'PRWDataset',
     'PackPersonSearchInputs',
     'PersonSearchDataset',

@@ -1,30 +1,34 @@
 """Measuring how long things take, and on what."""
 
 from .arguments import add_model_arguments
+from .comparison import compare
 from .detectors import (
     build_detector,
-    compile_module,
     data_root,
     image_size,
+    prepare_model,
     random_batch,
     random_boxes,
 )
 from .machine import default_device, describe_machine, device_argument, machine_line
+from .options import OPTIONS, with_options
 from .plain_memory import PlainMemory, difference, plain_memory, plain_update
 from .timeline import BACKWARD, FORWARD, OTHER, Timeline
 from .timing import seconds, synchronize, waits_for_device
-from .training import build_optimiser, summarise, train_step, watch_training
+from .training import RepeatedStep, build_optimiser, summarise, train_step, watch_training
 
 __all__ = [
     'BACKWARD',
     'FORWARD',
+    'OPTIONS',
     'OTHER',
     'PlainMemory',
+    'RepeatedStep',
     'Timeline',
     'add_model_arguments',
     'build_detector',
     'build_optimiser',
-    'compile_module',
+    'compare',
     'data_root',
     'default_device',
     'describe_machine',
@@ -34,6 +38,7 @@ __all__ = [
     'machine_line',
     'plain_memory',
     'plain_update',
+    'prepare_model',
     'random_batch',
     'random_boxes',
     'seconds',
@@ -42,4 +47,5 @@ __all__ = [
     'train_step',
     'waits_for_device',
     'watch_training',
+    'with_options',
 ]

@@ -11,9 +11,6 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the config, how it is changed, where the model runs, and how figures are printed."""
     add_config_arguments(parser)
     parser.add_argument(
-        '--channels-last', action='store_true', help='convolutions in that memory format'
-    )
-    parser.add_argument(
         '--device',
         type=device_argument,
         default=default_device(),

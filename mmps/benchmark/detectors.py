@@ -1,6 +1,5 @@
 """Person search detectors and batches to measure: of a config, without its weights and data."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,16 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmps.engine import ChannelsLastHook, CompileHook
 from mmps.models import PersonSearchDetector
-from mmps.registry import MODELS
+from mmps.registry import HOOKS, MODELS
 
 PERSON = 0.05, 0.2
 """Width and height of a made-up person, of the image's."""
 
 
 def build_detector(
-    config: Config, device: torch.device, *, checkpoint: str | None = None, channels_last: bool
+    config: Config, device: torch.device, *, checkpoint: str | None = None
 ) -> PersonSearchDetector:
     """Build the model of a config. Weights that the config names are not loaded.
 
@@ -28,7 +28,6 @@ def build_detector(
         config: with a ``mmps.PersonSearchDetector``.
         device: where it goes.
         checkpoint: weights; without one they are drawn by chance, the same ones every time.
-        channels_last: keep convolutions in that memory format.
 
     Raises:
         ValueError: the model is of another kind.
@@ -45,10 +44,23 @@ def build_detector(
     if checkpoint is not None:
         # It would say what it does on stdout, where reports go.
         load_checkpoint(model, checkpoint, map_location='cpu', strict=True, logger='silent')
-    model.to(device)
-    if channels_last:
-        model.to(memory_format=torch.channels_last)
-    return model
+    return model.to(device)
+
+
+def prepare_model(model: nn.Module, config: Config) -> list[str]:
+    """Do to a model what hooks of its config do before a run: channels last, compilation.
+
+    Returns:
+        What could not be compiled; filled when the model is used.
+    """
+    failures: list[str] = []
+    for settings in (*config.get('custom_hooks', ()), *config.get('default_hooks', {}).values()):
+        kind = settings and HOOKS.get(settings['type'])
+        if kind is ChannelsLastHook:
+            HOOKS.build(settings).prepare(model)
+        elif kind is CompileHook:
+            HOOKS.build(settings).prepare(model, failures.append)
+    return failures
 
 
 def image_size(pipeline: list[ConfigDict]) -> tuple[int, int]:
@@ -59,7 +71,8 @@ def image_size(pipeline: list[ConfigDict]) -> tuple[int, int]:
     """
     for transform in pipeline:
         scale = transform.get('scale')
-        if transform['type'] == 'Resize' and isinstance(scale, (tuple, list)) and len(scale) == 2:
+        resizes = transform['type'] in ('Resize', 'mmps.LoadResizedImage')
+        if resizes and isinstance(scale, (tuple, list)) and len(scale) == 2:
             width, height = scale
             return int(height), int(width)
     raise ValueError(
@@ -114,24 +127,3 @@ def random_boxes(number: int, size: tuple[int, int], generator: torch.Generator)
     sizes = extent * torch.tensor(PERSON)
     corners = torch.rand(number, 2, generator=generator) * (extent - sizes)
     return torch.cat([corners, corners + sizes], dim=1)
-
-
-def compile_module(module: nn.Module, run: Callable[[], Any]) -> str | None:
-    """Let PyTorch compile a module, or leave it as it is where that fails.
-
-    Args:
-        module: its ``forward`` is replaced.
-        run: uses it once, which compiles it.
-
-    Returns:
-        None, or the first line of the error.
-    """
-    module.forward = torch.compile(module.forward)
-    try:
-        run()
-    except Exception as error:  # of any kind: PyTorch's, a compiler's, Triton's
-        del module.forward
-        torch.compiler.reset()
-        run()  # what is not the compilation's fault fails again
-        return f'{type(error).__name__}: {error}'.splitlines()[0]
-    return None

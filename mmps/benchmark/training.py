@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import nn
 
 from mmps.models import InstanceMatchingLoss, PersonSearchDetector
 
+from .detectors import build_detector, prepare_model
 from .timeline import BACKWARD, FORWARD, OTHER, Timeline
 
 DATA, LOSSES, OPTIMISER = 'data', 'losses', 'optimiser'
@@ -59,22 +60,18 @@ class AutocastOptimWrapper(OptimWrapper):
 
 
 def build_optimiser(
-    model: nn.Module, settings: ConfigDict, *, amp: str | None, device: torch.device
+    model: nn.Module, settings: ConfigDict, *, device: torch.device
 ) -> OptimWrapper:
     """The optimiser of a config with a learning rate of 0, so that all steps do the same work.
 
     Args:
         model: whose parameters it takes.
         settings: ``optim_wrapper`` of the config.
-        amp: 'float16' or 'bfloat16' for mixed precision.
         device: where the model is.
     """
     settings = ConfigDict(settings)
-    if amp is not None and device.type == 'cuda':
-        settings.update(type='AmpOptimWrapper', dtype=amp)
-        settings.setdefault('loss_scale', 'dynamic')
-    elif amp is not None:
-        settings.update(type=AutocastOptimWrapper, dtype=amp)
+    if settings.get('type') == 'AmpOptimWrapper' and device.type == 'cpu':
+        settings.update(type=AutocastOptimWrapper)
         settings.pop('loss_scale', None)
     wrapper = build_optim_wrapper(model, settings)
     for group in wrapper.optimizer.param_groups:
@@ -146,3 +143,30 @@ def summarise(steps: list[dict[tuple[str, str], float]]) -> dict[str, dict[str, 
         if any((part, phase) in step for step in steps for phase in phases):
             summary[part] = phases
     return summary
+
+
+class RepeatedStep:
+    """A training step of a config's model on one batch, each time with the same random numbers.
+
+    Args:
+        config: with its options.
+        batch: as a loader gives it.
+        device: where it is done.
+
+    Attributes:
+        loss: of the last step.
+        failures: what could not be compiled.
+    """
+
+    def __init__(self, config: Config, batch: dict[str, Any], device: torch.device) -> None:
+        self.model = build_detector(config, device).train()
+        self.failures = prepare_model(self.model, config)
+        self.optimiser = build_optimiser(self.model, config.optim_wrapper, device=device)
+        self.batch = batch
+        self.loss = float('nan')
+
+    def __call__(self) -> None:
+        """Train."""
+        torch.manual_seed(0)
+        losses = self.model.train_step(self.batch, self.optimiser)
+        self.loss = float(losses['loss'].detach())

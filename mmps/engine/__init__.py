@@ -1,8 +1,10 @@
 """Parts of mmps that take part in MMEngine's training and test loops."""
 
 from .checkpoints import AtomicLocalBackend, checkpoint_to_resume
+from .compilation import compile_module
 from .hooks import (
     ChannelsLastHook,
+    CompileHook,
     MemoryCheckpointHook,
     MemoryHook,
     NonFiniteLossHook,
@@ -16,6 +18,7 @@ from .seeding import seed_generators
 __all__ = [
     'AtomicLocalBackend',
     'ChannelsLastHook',
+    'CompileHook',
     'MemoryCheckpointHook',
     'MemoryHook',
     'NonFiniteLossHook',
@@ -25,5 +28,6 @@ __all__ = [
     'UnreadableImagesHook',
     'build_resumable_loader',
     'checkpoint_to_resume',
+    'compile_module',
     'seed_generators',
 ]

@@ -17,11 +17,13 @@ from mmps.benchmark import (
     OTHER,
     build_detector,
     build_optimiser,
-    compile_module,
+    compare,
     data_root,
     image_size,
+    prepare_model,
     random_batch,
     summarise,
+    with_options,
 )
 
 TOOLS = CONFIGS.parent / 'tools/analysis_tools'
@@ -34,6 +36,15 @@ SHARED = {'data', 'preprocessing', 'backbone', 'RPN', 'proposals', 'sampling', '
     OTHER,
 }
 Run = Callable[..., dict[str, Any]]
+
+
+def no_compiler(forward: Any) -> Any:
+    """Takes the place of torch.compile on a machine that has none."""
+
+    def fails(*args: Any) -> None:
+        raise RuntimeError('no compiler\nand many lines more')
+
+    return fails
 
 
 def small_config(name: str, root: Path | None = None) -> Config:
@@ -88,22 +99,22 @@ def test_a_training_step_of_one_stage_on_noise(run: Run) -> None:
     report = run(
         'benchmark_train',
         small_config('oimnetpp_r50_prw'),
-        *('--steps', 1, '--warmup', 0, '--batch-size', 3, '--amp', 'bfloat16', '--channels-last'),
+        *('--steps', 1, '--warmup', 0, '--batch-size', 3, '--with', 'bfloat16', 'channels-last'),
     )
     assert report['data'] == f'noise of {HEIGHT} x {WIDTH} pixels, 5 persons an image'
     assert set(report['parts']) == SHARED | {'RoI stage'}
     assert report['parts']['RoI stage']['backward'] > 0
-    assert (report['batch_size'], report['amp'], report['channels_last']) == (3, 'bfloat16', True)
-    assert report['compiled'] == 'no'
+    assert (report['batch_size'], report['options']) == (3, ['bfloat16', 'channels-last'])
+    assert report['not_compiled'] == []
 
 
 def test_steps_do_the_same_work_and_leave_the_weights(tiny_prw: Path) -> None:
-    model = build_detector(small_config('seqnet_r50_prw'), CPU, channels_last=False).train()
+    model = build_detector(small_config('seqnet_r50_prw'), CPU).train()
     settings = ConfigDict(
         optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.1),
         clip_grad=dict(max_norm=1.0),
     )
-    optimiser = build_optimiser(model, settings, amp=None, device=CPU)
+    optimiser = build_optimiser(model, settings, device=CPU)
     before = [parameter.clone() for parameter in model.parameters()]
     batch = random_batch(2, (HEIGHT, WIDTH), num_persons=3)
     model.train_step(batch, optimiser)
@@ -115,9 +126,12 @@ def test_steps_do_the_same_work_and_leave_the_weights(tiny_prw: Path) -> None:
 def test_mixed_precision_on_a_cpu() -> None:
     model = nn.Linear(2, 2)
     settings = ConfigDict(
-        type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(type='SGD', lr=1)
+        type='AmpOptimWrapper',
+        loss_scale='dynamic',
+        dtype='bfloat16',
+        optimizer=dict(type='SGD', lr=1),
     )
-    optimiser = build_optimiser(model, settings, amp='bfloat16', device=CPU)
+    optimiser = build_optimiser(model, settings, device=CPU)
     optimiser.initialize_count_status(model, 0, 1)
     with optimiser.optim_context(model):
         assert model(torch.ones(1, 2)).dtype == torch.bfloat16
@@ -134,45 +148,68 @@ def test_summary_is_of_medians_in_the_order_of_a_step() -> None:
     assert summary['backbone'] == {'forward': 2.0, 'backward': 4.0}
 
 
-# --------------------------------------------------------------------- compilation
-
-
-def test_without_a_compiler_a_module_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(x: Any) -> None:
-        raise RuntimeError('no compiler\nand many lines more')
-
-    monkeypatch.setattr(torch, 'compile', lambda function: fails)
-    module = nn.Identity()
-    error = compile_module(module, lambda: module(torch.ones(1)))
-    assert error == 'RuntimeError: no compiler'
-    assert module(torch.ones(1)) == 1
-
-
-def test_a_compiled_module_stays_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, 'compile', lambda function: lambda x: function(x) + 1)
-    module = nn.Identity()
-    assert compile_module(module, lambda: module(torch.ones(1))) is None
-    assert module(torch.ones(1)) == 2
-
-
-def test_what_fails_anyway_is_no_fault_of_the_compilation() -> None:
-    module = nn.Linear(2, 2)
-    with pytest.raises(RuntimeError, match='cannot be multiplied'):
-        compile_module(module, lambda: module(torch.ones(1, 3)))
+# --------------------------------------------------------------------- settings
 
 
 def test_a_training_step_without_a_compiler(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(x: Any) -> None:
-        raise RuntimeError('no compiler')
-
-    monkeypatch.setattr(torch, 'compile', lambda function: fails)
+    monkeypatch.setattr(torch, 'compile', no_compiler)
     report = run(
         'benchmark_train',
         small_config('seqnet_r50_prw'),
-        *('--steps', 1, '--warmup', 0, '--compile'),
+        *('--steps', 1, '--warmup', 0, '--with', 'compiled', 'fused-optimiser'),
     )
-    assert report['compiled'] == 'failed, run without: RuntimeError: no compiler'
+    assert report['options'] == ['compiled', 'fused-optimiser']
+    assert [failure.split()[0] for failure in report['not_compiled']] == [
+        'backbone',
+        'roi_head.box_stage',
+        'roi_head.reid_stage',
+    ]
     assert report['parts']['backbone']['backward'] > 0
+
+
+def test_settings_compared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, 'compile', lambda forward: forward)
+    settings = ['channels-last', 'compiled+torchvision-roi-align', 'bfloat16']
+    report = run(
+        'benchmark_train',
+        small_config('oimnetpp_r50_prw'),
+        *('--steps', 2, '--warmup', 0, '--compare', *settings),
+    )
+    ways = report['ways']
+    assert list(ways) == ['as configured', *settings]
+    first = ways['as configured']
+    assert first['ratio'] == first['cpu_ratio'] == 1
+    assert first['loss'] > 0
+    assert ways['compiled+torchvision-roi-align']['loss'] == pytest.approx(first['loss'], rel=1e-5)
+    assert ways['bfloat16']['loss'] != first['loss']
+    assert not report['not_compiled']
+
+
+def test_a_ratio_is_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([8.0, 2.0, 3.0, 1.0, 80.0, 10.0])
+    monkeypatch.setattr('mmps.benchmark.comparison.seconds', lambda work, device: next(clock))
+    report = compare({'slow': print, 'fast': print}, rounds=3, device=CPU)
+    assert (report['slow']['ms'], report['fast']['ms']) == (8000, 2000)
+    assert (report['slow']['ratio'], report['fast']['ratio']) == (1, 4)
+
+
+def test_hooks_of_a_config_prepare_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, 'compile', no_compiler)
+    config = small_config('oimnetpp_r50_prw')
+    model = build_detector(config, CPU).eval()
+    assert prepare_model(model, config) == []
+    assert not any('forward' in vars(module) for module in model.modules())
+    failures = prepare_model(model, with_options(config, ['channels-last', 'compiled']))
+    assert model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    model.test_step(random_batch(1, (HEIGHT, WIDTH)))
+    assert [failure.split()[0] for failure in failures] == ['backbone', 'roi_head.roi_stage']
+
+
+@pytest.mark.parametrize('option', ['faster', 'compiled+faster'])
+def test_options_that_are_none(run: Run, capsys: Any, option: str) -> None:
+    with pytest.raises(SystemExit):
+        run('benchmark_train', small_config('oimnetpp_r50_prw'), '--compare', option)
+    assert "'faster' is none of channels-last, compiled, " in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------- inference
@@ -203,15 +240,17 @@ def test_inference_on_noise(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         # scale_down lets the RPN give 12.
         assert timed['boxes'] == {'box_stage': 12, 'reid_stage': 3}
         assert timed['images_per_second'] == pytest.approx(1000 * timed['images'] / timed['ms'])
-    # Once to compile, then each of the four combinations once and for every repeat.
-    assert calls == [1] + [1] * 3 + [2] * 3 + [1] * 3 + [2] * 3
+    # Images of the backbone, boxes of both stages: once to compile, then each of the four
+    # combinations once and for every repeat.
+    one, two = [1, 12, 3], [2, 24, 6]
+    assert calls == one + 2 * (3 * one + 3 * two)
 
 
 def test_inference_of_a_checkpoint_on_the_test_data(
     run: Run, tiny_prw: Path, tmp_path: Path
 ) -> None:
     config = small_config('oimnetpp_r50_prw', tiny_prw)
-    model = build_detector(config, CPU, channels_last=False)
+    model = build_detector(config, CPU)
     checkpoint = tmp_path / 'weights.pth'
     torch.save(model.state_dict(), checkpoint)
     arguments = ('--checkpoint', checkpoint, '--repeats', 1, '--batch-sizes', 2)
@@ -224,13 +263,16 @@ def test_inference_of_a_checkpoint_on_the_test_data(
 
 
 def test_a_failed_compilation_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(x: Any) -> None:
-        raise RuntimeError('no compiler')
-
-    monkeypatch.setattr(torch, 'compile', lambda function: fails)
-    config = small_config('seqnet_r50_prw')
+    monkeypatch.setattr(torch, 'compile', no_compiler)
+    config = small_config('oimnetpp_r50_prw')
     report = run('benchmark_inference', config, '--repeats', 1, '--compile')
-    assert [timed.get('error') for timed in report['runs']] == [None, 'RuntimeError: no compiler']
+    assert [timed.get('errors') for timed in report['runs']] == [
+        None,
+        [
+            f'{part} could not be compiled and runs without: RuntimeError: no compiler'
+            for part in ('backbone', 'roi_head.roi_stage')
+        ],
+    ]
 
 
 # --------------------------------------------------------------------- what both make up
@@ -265,4 +307,4 @@ def test_sizes_and_folders_of_configs() -> None:
 def test_other_models_are_refused() -> None:
     config = Config(dict(default_scope='mmdet', model=dict(type='BaseDataPreprocessor')))
     with pytest.raises(ValueError, match=r'BaseDataPreprocessor is no mmps\.PersonSearchDetector'):
-        build_detector(config, CPU, channels_last=False)
+        build_detector(config, CPU)

@@ -29,13 +29,14 @@ from mmps.arguments import checkpoint_file, load_config
 from mmps.benchmark import (
     add_model_arguments,
     build_detector,
-    compile_module,
     data_root,
     describe_machine,
     image_size,
     machine_line,
+    prepare_model,
     random_batch,
     seconds,
+    with_options,
 )
 from mmps.models import RoIStage
 
@@ -93,18 +94,16 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     device = args.device
     if args.checkpoint is None:
         fix_detections(config, args.detections)
-    model = build_detector(
-        config, device, checkpoint=args.checkpoint, channels_last=args.channels_last
-    ).eval()
+    config = with_options(config, ['channels-last'] * args.channels_last)
     batches = {images: make_batch(config, args, images) for images in args.batch_sizes}
     first, data = next(iter(batches.values()))
-    runs = []
+    runs: list[dict[str, Any]] = []
     for compiled in (False, True)[: 1 + args.compile]:
-        error = None
-        if compiled:
-            error = compile_module(model.backbone, partial(model.test_step, first))
-        if error is not None:
-            runs.append(dict(compiled=True, error=error))
+        model = build_detector(config, device, checkpoint=args.checkpoint).eval()
+        failures = prepare_model(model, with_options(config, ['compiled'] * compiled))
+        model.test_step(first)  # compiles
+        if failures:
+            runs.append(dict(compiled=compiled, errors=failures))
             continue
         for precision in args.precisions:
             for images, (batch, _) in batches.items():
@@ -154,13 +153,13 @@ def time_batch(
 def print_report(report: dict[str, Any]) -> None:
     table = Table(title=f'{report["config"]} at test', title_justify='left')
     table.add_column('precision')
-    table.add_column('backbone')
+    table.add_column('network')
     for title in ('batch', 'ms a batch', 'images/s', 'boxes', 'peak MiB'):
         table.add_column(title, justify='right')
     failures = []
     for run in report['runs']:
-        if 'error' in run:
-            failures.append(run['error'])
+        if 'errors' in run:
+            failures += run['errors']
             continue
         boxes = ', '.join(f'{number:.0f}' for number in run['boxes'].values())
         peak = run.get('peak_memory_mib')
@@ -176,7 +175,7 @@ def print_report(report: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(table)
     for failure in failures:
-        console.print(f'The backbone was not compiled: {failure}')
+        console.print(failure)
     weights = report['checkpoint'] or 'drawn by chance'
     layout = 'yes' if report['channels_last'] else 'no'
     console.print(
@@ -207,9 +206,12 @@ def parse_args() -> argparse.Namespace:
         help='float32 and/or mixed precision in one of the others (default: float32)',
     )
     parser.add_argument(
+        '--channels-last', action='store_true', help='convolutions in that memory format'
+    )
+    parser.add_argument(
         '--compile',
         action='store_true',
-        help='the same once more with the backbone by torch.compile, if that works',
+        help='the same once more with backbone and RoI stages by torch.compile, if that works',
     )
     parser.add_argument('--repeats', type=int, default=10, help='timed batches (default: 10)')
     parser.add_argument('--random', action='store_true', help='noise even where the test data is')

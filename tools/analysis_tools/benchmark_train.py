@@ -1,6 +1,11 @@
-"""Take a training step of a config apart: which part takes how long, forward and backward.
+r"""Take a training step of a config apart: which part takes how long, forward and backward.
 
     python tools/analysis_tools/benchmark_train.py configs/seqnet_r50_prw.py --out step.png
+    python tools/analysis_tools/benchmark_train.py configs/seqnet_r50_prw.py \
+        --compare channels-last compiled channels-last+compiled
+
+The second form times whole steps of the same batch with and without settings of training, in
+turns: the ratio is how many times faster a step is, the loss shows that it is the same step.
 
 Batches come from the config's training data where they are, else they are noise of the same size.
 Weights are drawn by chance and stay what they are (learning rate 0), but nothing else is left out:
@@ -12,6 +17,7 @@ training where that has to wait for the GPU anyway, else a little longer.
 import argparse
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,19 +32,23 @@ from mmps.arguments import load_config
 from mmps.benchmark import (
     BACKWARD,
     FORWARD,
+    OPTIONS,
+    RepeatedStep,
     Timeline,
     add_model_arguments,
     build_detector,
     build_optimiser,
-    compile_module,
+    compare,
     data_root,
     describe_machine,
     image_size,
     machine_line,
+    prepare_model,
     random_batch,
     summarise,
     train_step,
     watch_training,
+    with_options,
 )
 from mmps.visualization import draw_step_breakdown
 
@@ -74,44 +84,69 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         memory of a GPU in MiB, the machine.
     """
     device = args.device
-    model = build_detector(config, device, channels_last=args.channels_last).train()
-    optimiser = build_optimiser(model, config.optim_wrapper, amp=args.amp, device=device)
+    config = with_options(config, args.options)
     batches, data = make_batches(config, args)
+    model = build_detector(config, device).train()
+    failures = prepare_model(model, config)
+    optimiser = build_optimiser(model, config.optim_wrapper, device=device)
     timeline = Timeline(device)
     watch_training(timeline, model, optimiser)
-
-    def step() -> dict[tuple[str, str], float]:
-        return train_step(timeline, model, optimiser, batches)
-
-    compiled = 'no'
-    if args.compile:
-        error = compile_module(model.backbone, step)
-        compiled = 'backbone' if error is None else f'failed, run without: {error}'
+    step = partial(train_step, timeline, model, optimiser, batches)
     for _ in range(args.warmup):
         step()
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
     steps = [step() for _ in range(args.steps)]
-    seconds = [sum(parts.values()) for parts in steps]
+    times = [sum(parts.values()) for parts in steps]
     images = args.batch_size or config.train_dataloader.batch_size
     report = dict(
         config=Path(args.config).name,
         data=data,
         batch_size=images,
-        amp=args.amp or 'no',
-        channels_last=args.channels_last,
-        compiled=compiled,
+        options=args.options,
+        not_compiled=failures,
         steps=args.steps,
         step_ms=dict(
-            median=1e3 * median(seconds), shortest=1e3 * min(seconds), longest=1e3 * max(seconds)
+            median=1e3 * median(times), shortest=1e3 * min(times), longest=1e3 * max(times)
         ),
-        images_per_second=images / median(seconds),
+        images_per_second=images / median(times),
         parts=summarise(steps),
         machine=describe_machine(device),
     )
     if device.type == 'cuda':
         report['peak_memory_mib'] = torch.cuda.max_memory_allocated(device) / MIB
     return report
+
+
+def measure_options(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    """Time steps of one batch with each of some sets of options, in turns.
+
+    Returns:
+        The report as JSON: settings, ``ways`` as :func:`mmps.benchmark.compare` gives them, each
+        with the ``loss`` of a step, the machine.
+    """
+    batches, data = make_batches(config, args)
+    batch = next(batches)
+    trials = {'as configured': RepeatedStep(config, batch, args.device)}
+    for names in args.compare:
+        changed = with_options(config, [*args.options, *names.split('+')])
+        trials[names] = RepeatedStep(changed, batch, args.device)
+    for trial in trials.values():
+        for _ in range(max(args.warmup, 1)):
+            trial()
+    ways = compare(trials, rounds=args.steps, device=args.device)
+    for name, trial in trials.items():
+        ways[name]['loss'] = trial.loss
+    return dict(
+        config=Path(args.config).name,
+        data=data,
+        batch_size=len(batch['inputs']),
+        options=args.options,
+        not_compiled=sorted({failure for trial in trials.values() for failure in trial.failures}),
+        steps=args.steps,
+        ways=ways,
+        machine=describe_machine(args.device),
+    )
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -136,14 +171,38 @@ def print_report(report: dict[str, Any]) -> None:
         f'{step["longest"]:.0f} ms, the median one {step["median"]:.0f} ms: '
         f'{report["images_per_second"]:.3g} images/s.'
     )
-    console.print(
-        f'Images a step: {report["batch_size"]}, {report["data"]}. Mixed precision: '
-        f'{report["amp"]}. Channels last: {"yes" if report["channels_last"] else "no"}. '
-        f'Compiled: {report["compiled"]}.',
-        markup=False,
-    )
     if 'peak_memory_mib' in report:
         console.print(f'Peak memory of the GPU: {report["peak_memory_mib"]:.0f} MiB.')
+    print_settings(report, console)
+
+
+def print_comparison(report: dict[str, Any]) -> None:
+    table = Table(title=f'{report["config"]}, a training step', title_justify='left')
+    table.add_column('settings')
+    has_cpu = all('cpu_ratio' in way for way in report['ways'].values())
+    titles = ['ms a step', 'times faster', *['by CPU time'] * has_cpu, 'loss']
+    for title in titles:
+        table.add_column(title, justify='right')
+    for name, way in report['ways'].items():
+        ratios = [way['ratio'], *[way[key] for key in ['cpu_ratio'] if has_cpu]]
+        table.add_row(
+            name, f'{way["ms"]:.0f}', *(f'{ratio:.2f}' for ratio in ratios), f'{way["loss"]:.5f}'
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(f'Medians of {report["steps"]} steps each, taken in turns.')
+    print_settings(report, console)
+
+
+def print_settings(report: dict[str, Any], console: Console) -> None:
+    options = ', '.join(report['options']) or 'none'
+    console.print(
+        f'Images a step: {report["batch_size"]}, {report["data"]}. Options beside the config: '
+        f'{options}.',
+        markup=False,
+    )
+    for failure in report['not_compiled']:
+        console.print(failure, markup=False)
     console.print(machine_line(report['machine']))
 
 
@@ -158,6 +217,14 @@ def _add_row(table: Table, name: str, times: dict[str, float], total: float) -> 
     )
 
 
+def option_names(text: str) -> str:
+    """Options joined by '+', as ``type`` of an argument."""
+    unknown = [name for name in text.split('+') if name not in OPTIONS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f'{unknown[0]!r} is none of {", ".join(OPTIONS)}')
+    return text
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -169,10 +236,20 @@ def parse_args() -> argparse.Namespace:
         '--warmup', type=int, default=3, help='steps before them, which do not count (default: 3)'
     )
     parser.add_argument(
-        '--amp', choices=['float16', 'bfloat16'], help='mixed precision (default: none)'
+        '--with',
+        nargs='+',
+        choices=list(OPTIONS),
+        default=[],
+        dest='options',
+        metavar='OPTION',
+        help=f'settings of training beside those of the config: {", ".join(OPTIONS)}',
     )
     parser.add_argument(
-        '--compile', action='store_true', help='the backbone by torch.compile, if that works'
+        '--compare',
+        nargs='+',
+        type=option_names,
+        metavar='OPTION[+OPTION...]',
+        help='time steps with each of these sets of options beside steps without',
     )
     parser.add_argument(
         '--random', action='store_true', help='noise even where the training data is'
@@ -187,19 +264,22 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--{name.replace("_", "-")} must be at least {least}')
     if args.out is not None and args.out.suffix != '.png':
         parser.error(f'--out: {args.out} must end in .png')
+    if args.out is not None and args.compare:
+        parser.error('--out draws one step by part: leave it or --compare out')
     return args
 
 
 def main() -> None:
     args = parse_args()
-    report = measure(load_config(args.config, args.cfg_options), args)
+    config = load_config(args.config, args.cfg_options)
+    report = measure_options(config, args) if args.compare else measure(config, args)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_step_breakdown(report['parts'], args.out)
     if args.json:
         print(json.dumps(report, indent=2))
         return
-    print_report(report)
+    (print_comparison if args.compare else print_report)(report)
     if args.out is not None:
         print(f'Picture: {args.out}')
 

@@ -1,6 +1,7 @@
 """Hooks."""
 
 from .channels_last_hook import ChannelsLastHook
+from .compile_hook import CompileHook
 from .memory_checkpoint_hook import MemoryCheckpointHook
 from .memory_hook import MemoryHook
 from .non_finite_loss_hook import NonFiniteLossHook
@@ -9,6 +10,7 @@ from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
     'ChannelsLastHook',
+    'CompileHook',
     'MemoryCheckpointHook',
     'MemoryHook',
     'NonFiniteLossHook',

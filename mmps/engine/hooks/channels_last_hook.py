@@ -1,6 +1,10 @@
+from typing import Any
+
 import torch
+from mmcv.ops import RoIAlign
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import nn
 
 from mmps.registry import HOOKS
 
@@ -14,5 +18,26 @@ class ChannelsLastHook(Hook):
     """
 
     def before_run(self, runner: Runner) -> None:
+        """Prepare the runner's model."""
+        self.prepare(runner.model)
+
+    def prepare(self, model: nn.Module) -> None:
         """Convert the parameters; activations follow them."""
-        runner.model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        pool_contiguous_maps(model)
+
+
+def pool_contiguous_maps(model: nn.Module) -> None:
+    """Give every RoIAlign of a model contiguous maps.
+
+    MMCV's takes channels-last maps for contiguous ones, and pools numbers from anywhere
+    (https://github.com/open-mmlab/mmcv/issues/2203). The RoI heads of mmps see to it themselves,
+    MMDetection's do not.
+    """
+    for module in model.modules():
+        if isinstance(module, RoIAlign):
+            module.register_forward_pre_hook(_with_contiguous_map)
+
+
+def _with_contiguous_map(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (inputs[0].contiguous(), *inputs[1:])

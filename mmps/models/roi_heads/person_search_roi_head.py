@@ -53,8 +53,11 @@ class PersonSearchRoIHead(BaseRoIHead):
         # As in MMDet, a pyramid's last levels may be the RPN's alone.
         levels = x[: self.bbox_roi_extractor.num_inputs]
         # In half precision MMCV rounds coordinates of boxes to whole pixels and more; in bfloat16
-        # it does not pool at all.
-        return self.bbox_roi_extractor([level.float() for level in levels], bbox2roi(boxes))
+        # it does not pool at all. Maps that are not contiguous, as those in channels-last format,
+        # it takes for contiguous ones, without a word.
+        return self.bbox_roi_extractor(
+            [level.float().contiguous() for level in levels], bbox2roi(boxes)
+        )
 
     def sample(
         self,

@@ -1,0 +1,36 @@
+"""Parts of a model by ``torch.compile``, which may fail: then they run as they are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def compile_module(module: nn.Module, on_failure: Callable[[str], object], **options: Any) -> None:
+    """Let PyTorch compile a module when it is used, or leave it as it is where that fails.
+
+    Its ``forward`` is replaced; weights keep their names.
+
+    Args:
+        module: any.
+        on_failure: gets the first line of the error. What fails without compilation, too, and a
+            lack of memory are raised instead.
+        options: of :func:`torch.compile`.
+    """
+    eager = module.forward
+    compiled = torch.compile(eager, **options)
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return compiled(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # of any kind: PyTorch's, a compiler's, Triton's
+            outputs = eager(*args, **kwargs)
+            del module.forward
+            cause = getattr(error, 'inner_exception', error)  # of BackendCompilerFailed
+            on_failure(f'{type(cause).__name__}: {cause}'.splitlines()[0])
+            return outputs
+
+    module.forward = forward

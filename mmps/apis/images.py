@@ -60,6 +60,21 @@ def _files_of(path: str) -> list[str]:
     return [join_path(path, name) for name in names]
 
 
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read an image from a file or an address.
+
+    Returns:
+        BGR, (H, W, 3) uint8.
+
+    Raises:
+        ValueError: it cannot be read; the message names it.
+    """
+    loaded = LoadImage().transform({'img_path': os.fspath(path)})
+    assert loaded is not None  # which only `skip_unreadable` would allow
+    image: np.ndarray = loaded['img']
+    return image
+
+
 def check_boxes(bboxes: Any, size: tuple[int, int]) -> np.ndarray:
     """Boxes, or one box, as (N, 4) float32, each of which has a part within the image.
 

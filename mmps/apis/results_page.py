@@ -1,8 +1,6 @@
 """The results of a search in a gallery as one HTML file."""
 
-import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -10,6 +8,7 @@ import numpy as np
 
 from mmps.gallery import Gallery
 from mmps.index import Match
+from mmps.times import describe_time
 from mmps.visualization import (
     FoundPerson,
     PersonSearchVisualizer,
@@ -17,9 +16,6 @@ from mmps.visualization import (
     write_ranking_page,
 )
 from mmps.visualization.scenes import Boxes, Image
-
-_SINCE_1970 = 10**8
-"""Seconds: a video is shorter, and no footage is as old as 1973."""
 
 
 def write_results_page(
@@ -52,16 +48,6 @@ def write_results_page(
         title=title,
         facts={'gallery': str(gallery.root), 'persons found': str(len(matches))},
     )
-
-
-def describe_time(seconds: float) -> str:
-    """A time of a gallery's row for people: a date and time of day, or h:mm:ss in a video."""
-    if math.isnan(seconds):
-        return ''
-    if seconds >= _SINCE_1970:
-        return datetime.fromtimestamp(seconds).isoformat(' ', 'milliseconds')
-    text = str(timedelta(milliseconds=round(1000 * seconds)))
-    return text[:-3] if '.' in text else text
 
 
 def describe_probability(probability: float | None) -> str:

@@ -17,6 +17,7 @@ import mmps
 
 from .calibrate import calibrate
 from .output import note, results_alone_on_stdout, show
+from .search import search
 
 app = typer.Typer(
     name='mmps',
@@ -75,6 +76,7 @@ def _common(
 
 
 # The commands, in the order of the help.
+command(search)
 command(calibrate)
 
 

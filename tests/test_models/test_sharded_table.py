@@ -48,10 +48,10 @@ class Traffic(TorchDispatchMode):
 
 
 def make_rows(number: int, persons: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Half of them labelled, the others persons without identity."""
+    """Half of them of some of the first persons, the others persons without identity."""
     generator = torch.Generator().manual_seed(rank)
     x = F.normalize(torch.randn(number, DIM, generator=generator))
-    pids = torch.randint(persons, (number,), generator=generator)
+    pids = torch.randint(min(persons, 9), (number,), generator=generator)
     pids[number // 2 :] = -1
     return x.requires_grad_(), pids, torch.rand(number, generator=generator)
 
@@ -69,12 +69,20 @@ def stated_traffic(name: str, size: str, world_size: int, *, sharded: bool) -> i
     """By the docstrings of InstanceMatchingLoss and ShardedLookupTable."""
     rows = world_size * SIZES[size][2]
     labelled = others = rows // 2
-    traffic = rows * (4 * DIM + 8) + 8 * world_size + 4 + (4 * rows if name == 'loim' else 0)
+    traffic = rows * (4 * DIM + 8) + 8 * world_size + 4
+    smr = name in ('smr', 'doim')
+    traffic += 4 * rows if name == 'loim' or (smr and not sharded) else 0
     if sharded:
         traffic += labelled * (8 * DIM + 44) + 8 * world_size
-        traffic += labelled * (8 * DIM + 12) if name in ('hea', 'doim') else 0
-        traffic += 4 * others if name in ('smr', 'doim') else 0
+        traffic += persons_of(size, world_size) * (8 * DIM + 12) if name in ('hea', 'doim') else 0
+        traffic += 4 * others if smr else 0
     return traffic
+
+
+def persons_of(size: str, world_size: int) -> int:
+    persons, _, rows = SIZES[size]
+    pids = torch.cat([make_rows(rows, persons, rank)[1] for rank in range(world_size)])
+    return len(pids[pids >= 0].unique())
 
 
 def some_table(persons: int) -> Tensor:

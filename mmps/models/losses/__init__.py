@@ -5,6 +5,7 @@ from .loim_loss import LOIMLoss
 from .memory import CircularQueue, LookupTable, mean_cosine, sum_of_filled
 from .oim_loss import OIMLoss
 from .sharded_table import ShardedLookupTable
+from .step import Step, plan_rounds
 
 __all__ = [
     'CircularQueue',
@@ -15,7 +16,9 @@ __all__ = [
     'LookupTable',
     'OIMLoss',
     'ShardedLookupTable',
+    'Step',
     'hardest_negatives',
     'mean_cosine',
+    'plan_rounds',
     'sum_of_filled',
 ]

@@ -7,28 +7,26 @@ from .importance_queue import ImportanceQueue
 from .instance_matching import InstanceMatchingLoss
 from .memory import CircularQueue, LookupTable, filled
 from .sharded_table import lookup_table
+from .step import Step
 
 
-def hardest_negatives(x: Tensor, pids: Tensor, table: LookupTable) -> Tensor:
-    """The filled prototype nearest to that of each row's person (SeqXt, eq. 8).
+def hardest_negatives(x: Tensor, prototypes: Tensor, persons: Tensor, table: LookupTable) -> Tensor:
+    """The filled prototype nearest to that of each person (SeqXt, eq. 8).
 
     A person who has no prototype yet is looked up by the first of her rows, which becomes it.
 
     Args:
-        x: (B, D), norm 1.
-        pids: (B,) int64 in 0..L-1.
+        x: (P, D), norm 1, the persons' first rows.
+        prototypes: (P, D), theirs; zero where not filled.
+        persons: (P,) int64 in 0..L-1.
         table: V.
 
     Returns:
-        (B, D): ``v_q``, ``q = argmax over filled p != y of v_p . v_y``; zero where nobody else has
+        (P, D): ``v_q``, ``q = argmax over filled p != y of v_p . v_y``; zero where nobody else has
         a prototype.
     """
-    if len(x) == 0:
-        return x
-    prototypes = table.prototypes(pids)
-    first_row = (pids[:, None] == pids).int().argmax(dim=1)
-    own = torch.where(filled(prototypes)[:, None], prototypes, x[first_row])
-    return table.nearest_other(own, pids)[1]
+    own = torch.where(filled(prototypes)[:, None], prototypes, x)
+    return table.nearest_other(own, persons)[1]
 
 
 @MODELS.register_module()
@@ -86,30 +84,43 @@ class DOIMLoss(InstanceMatchingLoss):
         self.hea = hea
         self.momentum = momentum
 
-    def _update(
-        self, x: Tensor, pids: Tensor, ious: Tensor | None, others: Tensor
-    ) -> dict[str, Tensor]:
-        entered: int | Tensor
+    def _row_weights(self, ious: Tensor | None, similarities: Tensor | None) -> Tensor | None:
+        """Importance of each row, from the products that the loss is computed of."""
+        if similarities is None or not isinstance(self.queue, ImportanceQueue):
+            return None
+        split = [self.num_persons, len(self.queue.vectors)]
+        if 0 in split:
+            return None
+        known, held = (part.amax(dim=1) for part in similarities.split(split, dim=1))
+        return self.queue.importance_of(self.temperature * known, self.temperature * held)
+
+    def _update(self, step: Step) -> dict[str, Tensor]:
         if isinstance(self.queue, ImportanceQueue):
-            # The table is written below: candidates are scored before.
-            importance = self.queue.score(others, self.table)
-            entered = self.queue.push(others, importance)
+            importance = step.other_weights
+            if importance is None:
+                # The table is written below: candidates are scored before.
+                importance = self.queue.score(step.others, self.table)
+            entered = self.queue.push(step.others, importance, step.valid)
         else:
-            entered = self.queue.push(others)
+            entered = self.queue.push(step.others, step.valid)
         figures = dict(queue_replaced=self._share_of_queue(entered))
         if self.hea:
-            figures['hea_weight'] = 1 - self._update_by_hardness(x, pids).mean()
+            figures['hea_weight'] = self._update_by_hardness(step).mean()
         else:
-            self.table.update(x, pids, self.momentum)
+            share = 1 - self.momentum
+            self.table.update(step.x, step.persons, step.sizes, share, step.valid)
         return figures
 
-    def _update_by_hardness(self, x: Tensor, pids: Tensor) -> Tensor:
-        """Write labelled rows to the table by HEA; return their w_old, (B,)."""
-        negatives = hardest_negatives(x, pids, self.table)
+    def _update_by_hardness(self, step: Step) -> Tensor:
+        """Write labelled rows to the table by HEA; return their weights ``1 - w_old``, (N,)."""
+        prototypes = self.table.prototypes(step.persons)
+        first_rows = step.x[: len(step.persons)]
+        negatives = hardest_negatives(first_rows, prototypes, step.persons, self.table).double()
+        known = filled(prototypes)
 
-        def w_old(rows: Tensor, prototypes: Tensor) -> Tensor:
-            margin = ((negatives[rows] - prototypes) * x[rows].double()).sum(dim=1)
+        def share(number: int, rows: Tensor, v: Tensor) -> Tensor:
+            margin = ((v - negatives[: len(v)]) * rows).sum(dim=1)
             weight = torch.sigmoid(margin / self.temperature)
-            return torch.where(filled(prototypes), weight, 0.0)
+            return torch.where(known, weight, 1.0) if number == 0 else weight
 
-        return self.table.update(x, pids, w_old)
+        return self.table.update(step.x, step.persons, step.sizes, share, step.valid)

@@ -9,6 +9,7 @@ from mmps.models.collectives import gather_rows, sum_of_losses
 
 from .importance_queue import ImportanceQueue
 from .memory import CircularQueue, LookupTable, mean_cosine, sum_of_filled
+from .step import Step, make_step
 
 
 class InstanceMatchingLoss(BaseModule):
@@ -21,14 +22,16 @@ class InstanceMatchingLoss(BaseModule):
     Where several processes train together, each keeps the same memory: the loss is normalised by
     the labelled rows of all of them, and the rows of all, in rank order, update it. N processes
     with b rows do what one does with N b. All have to call the loss together, if only with no
-    rows. A step moves ``R (4 D + 8) + 8 N + 4`` bytes through each process (LOIM: 4 R more), where
-    R is N times the most rows that a process has: the rows, their persons and numbers, and the
-    loss, whatever the sizes of table and queue. A table of millions of persons can be spread over
-    the processes, :class:`~mmps.models.losses.ShardedLookupTable`.
+    rows. A step moves ``R (4 D + 8) + 8 N + 4`` bytes through each process (LOIM and SMR: 4 R
+    more), where R is N times the most rows that a process has: the rows, their persons and
+    numbers, and the loss, whatever the sizes of table and queue. A table of millions of persons
+    can be spread over the processes, :class:`~mmps.models.losses.ShardedLookupTable`.
 
     A training step only *stages* its rows; :meth:`commit` writes them to the memory, so the
     gradients always belong to the memory as it was before the step. ``mmps.MemoryHook`` commits
-    after every iteration; without the hook the next forward pass in training does it first.
+    after every iteration; without the hook the next forward pass in training does it first. On a
+    GPU the host waits for the persons of the rows, and with several processes for the numbers of
+    their rows, in the forward pass alone.
 
     Args:
         table: V.
@@ -52,7 +55,7 @@ class InstanceMatchingLoss(BaseModule):
         self.queue = queue
         self.temperature = temperature
         self.loss_weight = loss_weight
-        self._staged: tuple[Tensor, Tensor, Tensor | None, Tensor] | None = None
+        self._staged: Step | None = None
         self._last_update: dict[str, Tensor] = {}
 
     @property
@@ -81,53 +84,66 @@ class InstanceMatchingLoss(BaseModule):
             )
         if self.training:
             self.commit()
+        (rows,) = torch.where(pids >= -1)
         # The memory and the softmax at temperature 1/30 need float32, also under autocast.
         with torch.autocast(embeddings.device.type, enabled=False):
-            persons = pids >= -1
-            x, y = embeddings[persons].float(), pids[persons]
-            total = self.table.negative_log_likelihood(x, y, self.queue.vectors, self.temperature)
-        if not self.training:
-            return self.loss_weight * total / (y >= 0).sum().clamp(min=1)
-        overlaps = (ious[persons].float(),) if self.needs_ious and ious is not None else ()
-        x, y, *rest = gather_rows(x, y, *overlaps)
+            x, y = embeddings[rows].float(), pids[rows]
+            total, similarities = self.table.negative_log_likelihood(
+                x, y, self.queue.vectors, self.temperature
+            )
+            if not self.training:
+                return self.loss_weight * total / (y >= 0).sum().clamp(min=1)
+            overlaps = None if ious is None else ious[rows].float()
+            return self.loss_weight * self.stage(x, y, overlaps, total, similarities)
+
+    def stage(
+        self, x: Tensor, y: Tensor, ious: Tensor | None, total: Tensor, similarities: Tensor | None
+    ) -> Tensor:
+        """Put the rows of all processes in order for :meth:`commit`.
+
+        Args:
+            x: (B, D) float32, norm 1, of this process.
+            y: (B,) int64, 0..L-1 or -1.
+            ious: (B,) float32; only LOIM reads it.
+            total: scalar, and
+            similarities: (B, L + Q) or None, as ``table.negative_log_likelihood`` returns them.
+
+        Returns:
+            Scalar, ``total`` of all processes by labelled row of all processes.
+        """
+        with torch.no_grad():
+            weights = self._row_weights(ious, similarities)
+        columns = (x, y) if weights is None else (x, y, weights)
+        x, y, *gathered = gather_rows(*columns)
         loss = sum_of_losses(total) / (y >= 0).sum().clamp(min=1)
-        # Looked at by commit, when the device has finished the step anyway.
-        finite = torch.isfinite(loss.detach()) & torch.isfinite(x).all()
-        self._staged = (x, y, rest[0] if rest else None, finite)
-        return self.loss_weight * loss
+        # One sum is not finite if any row is not.
+        valid = torch.isfinite(loss.detach() + x.sum())
+        self._staged = make_step(x, y, gathered[0] if gathered else None, valid)
+        return loss
 
     @torch.no_grad()
     def commit(self) -> None:
         """Write the staged rows to table and queue, once.
 
         Without staged rows, or where the loss or one of them is not finite, the memory stays as
-        it is.
+        it is. On a GPU the host never waits here.
         """
         if self._staged is None:
             return
-        x, y, ious, finite = self._staged
-        self._staged = None
-        if not bool(finite):
-            return
-        labelled = y >= 0
-        overlaps = None if ious is None else ious[labelled]
-        with torch.autocast(x.device.type, enabled=False):
-            self._last_update = self._update(x[labelled], y[labelled], overlaps, x[~labelled])
+        step, self._staged = self._staged, None
+        with torch.autocast(step.x.device.type, enabled=False):
+            self._last_update = self._update(step)
 
     def discard(self) -> None:
         """Forget the staged rows: the step they belong to did not count."""
         self._staged = None
 
-    def _update(
-        self, x: Tensor, pids: Tensor, ious: Tensor | None, others: Tensor
-    ) -> dict[str, Tensor]:
-        """Write one step to table and queue.
+    def _row_weights(self, ious: Tensor | None, similarities: Tensor | None) -> Tensor | None:
+        """A number (B,) by row that the update needs; arguments as those of :meth:`stage`."""
+        return None
 
-        Args:
-            x: (N, D) float32, labelled rows in batch order.
-            pids: (N,) int64 in 0..L-1.
-            ious: (N,) float32, or None where the loss does not need them.
-            others: (M, D) float32, rows of persons without identity in batch order.
+    def _update(self, step: Step) -> dict[str, Tensor]:
+        """Write one step to table and queue, where it is valid.
 
         Returns:
             Scalars for :meth:`statistics`.
@@ -159,7 +175,5 @@ class InstanceMatchingLoss(BaseModule):
             name: value for name, value in zip(figures, values, strict=True) if math.isfinite(value)
         }
 
-    def _share_of_queue(self, entries: int | Tensor) -> Tensor:
-        return torch.as_tensor(entries, device=self.queue.vectors.device) / max(
-            len(self.queue.vectors), 1
-        )
+    def _share_of_queue(self, entries: Tensor) -> Tensor:
+        return entries / max(len(self.queue.vectors), 1)

@@ -7,6 +7,7 @@ from mmps.registry import MODELS
 from .instance_matching import InstanceMatchingLoss
 from .memory import CircularQueue
 from .sharded_table import lookup_table
+from .step import Step
 
 
 @MODELS.register_module()
@@ -62,9 +63,12 @@ class LOIMLoss(InstanceMatchingLoss):
         self.eps = eps
         self.iou_min = iou_min
 
-    def _update(
-        self, x: Tensor, pids: Tensor, ious: Tensor | None, others: Tensor
-    ) -> dict[str, Tensor]:
+    def _row_weights(self, ious: Tensor | None, similarities: Tensor | None) -> Tensor | None:
         assert ious is not None
-        self.table.update(x, pids, 1 - ious.clamp(self.iou_min, 1 - self.eps))
-        return dict(queue_replaced=self._share_of_queue(self.queue.push(others)))
+        return ious.clamp(self.iou_min, 1 - self.eps)
+
+    def _update(self, step: Step) -> dict[str, Tensor]:
+        assert step.weights is not None
+        self.table.update(step.x, step.persons, step.sizes, step.weights, step.valid)
+        entered = self.queue.push(step.others, step.valid)
+        return dict(queue_replaced=self._share_of_queue(entered))

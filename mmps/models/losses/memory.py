@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Keep = float | Tensor | Callable[[Tensor, Tensor], Tensor]
+Share = float | Tensor | Callable[[int, Tensor, Tensor], Tensor]
 
-# Below this norm a mixture of two unit vectors has no direction worth the name.
-_SMALLEST_NORM = 1e-6
+# Of a prototype, at least this share stays: nothing in float32, but where a row is its opposite
+# and both count half, it is what is left.
+_STAYS = 1e-8
 
 
 class LookupTable(nn.Module):
@@ -46,7 +47,7 @@ class LookupTable(nn.Module):
 
     def negative_log_likelihood(
         self, x: Tensor, pids: Tensor, queue: Tensor, temperature: float
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """Sum over labelled rows of ``-log softmax([V; U] x / temperature)[y]`` (eq. 3 to 6).
 
         Args:
@@ -56,10 +57,12 @@ class LookupTable(nn.Module):
             temperature: of the softmax.
 
         Returns:
-            Scalar, of the rows of this process.
+            Scalar, of the rows of this process, and what the softmax is of: (B, L + Q), or None
+            where no process has it.
         """
-        similarities = x @ torch.cat([self.vectors, queue]).t() / temperature
-        return F.cross_entropy(similarities, pids, ignore_index=-1, reduction='sum')
+        similarities = (x / temperature) @ torch.cat([self.vectors, queue]).t()
+        total = F.cross_entropy(similarities, pids, ignore_index=-1, reduction='sum')
+        return total, similarities
 
     def prototypes(self, pids: Tensor) -> Tensor:
         """The rows (B, D) of persons (B,), zero where not filled."""
@@ -75,7 +78,7 @@ class LookupTable(nn.Module):
         Returns:
             Similarities (B,) and prototypes (B, D); -inf and zero where nobody else has one.
         """
-        similarities = (x @ self.vectors.t()).masked_fill(~filled(self.vectors), -torch.inf)
+        similarities = (x @ self.vectors.t()).masked_fill_(~filled(self.vectors), -torch.inf)
         similarities.scatter_(1, pids[:, None], -torch.inf)
         nearest, q = similarities.max(dim=1)
         return nearest, torch.where(nearest[:, None] > -torch.inf, self.vectors[q], 0.0)
@@ -89,39 +92,43 @@ class LookupTable(nn.Module):
         return sum_of_filled(self.vectors)
 
     @torch.no_grad()
-    def update(self, embeddings: Tensor, pids: Tensor, keep: Keep) -> Tensor:
-        """Mix rows into their prototypes: ``v <- normalise(keep v + (1 - keep) x)``.
+    def update(
+        self, x: Tensor, persons: Tensor, sizes: list[int], share: Share, valid: Tensor
+    ) -> Tensor:
+        """Mix rows into their prototypes: ``v <- normalise((1 - share) v + share x)``.
 
-        The result is that of taking the rows in order, one after another. Rows of different
-        persons do not meet, so the n-th occurrences of all persons are handled together: the loop
-        runs over occurrences, not over rows. Where v and x cancel out, v stays.
+        The result is that of taking the rows in batch order, one after another. Where v and x
+        cancel out, v stays.
 
         Args:
-            embeddings: (B, D), norm 1.
-            pids: (B,) int64 in 0..L-1.
-            keep: share of the old prototype that stays: a number, one a row (B,), or a function of
-                row indices (n,) and their prototypes as they stand (n, D) that returns it (n,),
-                the last two in float64.
+            x: (N, D), norm 1, in rounds; see :class:`~mmps.models.losses.Step`.
+            persons: (P,) int64 in 0..L-1.
+            sizes: of the rounds.
+            share: how much a row counts: a number, one a row (N,), or a function that returns it
+                (n,) and is given the number of the round, from 0, its rows (n, D) and their
+                prototypes as they stand (n, D), both in float64.
+            valid: () bool; where it is false nothing is written.
 
         Returns:
-            (B,) float64, the shares that were used.
+            (N,) float64, the shares that were used.
         """
-        shares = torch.zeros(len(pids), dtype=torch.float64, device=pids.device)
-        if not callable(keep):
-            shares += keep
-        persons, places = pids.unique(return_inverse=True)
-        # Every occurrence builds on the one before: float64 until the last one, so that errors do
-        # not add up (HEA multiplies them by 1 / temperature each time).
-        vectors, x = self.vectors[persons].double(), embeddings.double()
-        for rows in _rounds(places):
-            old = vectors[places[rows]]
-            if callable(keep):
-                shares[rows] = keep(rows, old)
-            share = shares[rows, None]
-            mixed = share * old + (1 - share) * x[rows]
-            lost = mixed.norm(dim=1, keepdim=True) < _SMALLEST_NORM
-            vectors[places[rows]] = torch.where(lost, old, F.normalize(mixed))
-        self.vectors[persons] = vectors.to(self.vectors.dtype)
+        # Every round builds on the one before: float64 until the last one, so that errors do not
+        # add up (HEA multiplies them by 1 / temperature each time).
+        vectors = self.vectors.index_select(0, persons).double()
+        shares = vectors.new_empty(len(x))
+        if isinstance(share, Tensor):
+            shares.copy_(share)
+        elif not callable(share):
+            shares.fill_(share)
+        rounds = zip(x.double().split(sizes), shares[:, None].split(sizes), strict=True)
+        for number, (rows, row_shares) in enumerate(rounds):
+            v = vectors[: len(rows)]
+            if callable(share):
+                row_shares.copy_(share(number, rows, v)[:, None])
+            v.lerp_(rows, row_shares * (1 - _STAYS))
+            # A person who has no prototype keeps none where a share is 0.
+            v /= torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_(min=1e-30)
+        write(self.vectors, persons, vectors, valid)
         return shares
 
 
@@ -146,26 +153,36 @@ class CircularQueue(nn.Module):
         self.register_buffer('head', torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, embeddings: Tensor) -> int:
+    def push(self, embeddings: Tensor, valid: Tensor) -> Tensor:
         """Write rows (B, D) at the head, in order; of more than Q rows the last Q stay.
 
+        Args:
+            embeddings: (B, D), norm 1.
+            valid: () bool; where it is false nothing is written.
+
         Returns:
-            How many entries were written.
+            () int64, how many entries were written.
         """
         size, rows = len(self.vectors), len(embeddings)
-        if size == 0 or rows == 0:
-            return 0
+        if size == 0:
+            return torch.zeros_like(self.head)
         kept = embeddings[-size:]
         first = self.head + (rows - len(kept))
         places = (first + torch.arange(len(kept), device=first.device)) % size
-        self.vectors[places] = kept.to(self.vectors.dtype)
-        self.head.add_(rows).remainder_(size)
-        return len(kept)
+        write(self.vectors, places, kept, valid)
+        self.head.add_(rows * valid).remainder_(size)
+        return len(kept) * valid
+
+
+def write(memory: Tensor, places: Tensor, rows: Tensor, valid: Tensor) -> None:
+    """Write rows (B, D) to places (B,) of a memory if they are valid; the host does not look."""
+    before = memory.index_select(0, places)
+    memory.index_copy_(0, places, torch.where(valid, rows.to(memory.dtype), before))
 
 
 def filled(vectors: Tensor) -> Tensor:
     """Which rows (N, D) of a memory have been written, (N,) bool."""
-    return vectors.any(dim=1)
+    return torch.linalg.vector_norm(vectors, dim=1) > 0
 
 
 def highest_similarity(x: Tensor, vectors: Tensor) -> Tensor:
@@ -194,26 +211,3 @@ def mean_cosine(total: Tensor, n: Tensor) -> Tensor:
     """
     mean = (total.square().sum() - n) / (n * (n - 1))
     return torch.where(n > 1, mean, torch.nan)
-
-
-def _rounds(pids: Tensor) -> list[Tensor]:
-    """Split rows by how many earlier rows have the same pid; ascending row indices a round."""
-    if len(pids) == 0:
-        return []
-    turn = _occurrence(pids)
-    # One transfer to the host a step.
-    sizes = torch.bincount(turn).tolist()
-    return list(torch.argsort(turn, stable=True).split(sizes))
-
-
-def _occurrence(pids: Tensor) -> Tensor:
-    """How many earlier rows have the same pid, (B,) int64."""
-    order = torch.argsort(pids, stable=True)
-    place = torch.arange(len(pids), device=pids.device)
-    ordered = pids[order]
-    starts = torch.ones_like(ordered, dtype=torch.bool)
-    starts[1:] = ordered[1:] != ordered[:-1]
-    first = torch.cummax(torch.where(starts, place, 0), dim=0).values
-    turn = torch.empty_like(place)
-    turn[order] = place - first
-    return turn

@@ -5,6 +5,7 @@ from mmps.registry import MODELS
 from .instance_matching import InstanceMatchingLoss
 from .memory import CircularQueue
 from .sharded_table import lookup_table
+from .step import Step
 
 
 @MODELS.register_module()
@@ -47,8 +48,7 @@ class OIMLoss(InstanceMatchingLoss):
         )
         self.momentum = momentum
 
-    def _update(
-        self, x: Tensor, pids: Tensor, ious: Tensor | None, others: Tensor
-    ) -> dict[str, Tensor]:
-        self.table.update(x, pids, self.momentum)
-        return dict(queue_replaced=self._share_of_queue(self.queue.push(others)))
+    def _update(self, step: Step) -> dict[str, Tensor]:
+        self.table.update(step.x, step.persons, step.sizes, 1 - self.momentum, step.valid)
+        entered = self.queue.push(step.others, step.valid)
+        return dict(queue_replaced=self._share_of_queue(entered))

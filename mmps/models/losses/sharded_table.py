@@ -13,7 +13,7 @@ from mmps.models.collectives import (
     sum_of_statistics,
 )
 
-from .memory import Keep, LookupTable
+from .memory import LookupTable, Share
 
 
 class ShardedLookupTable(LookupTable):
@@ -31,7 +31,7 @@ class ShardedLookupTable(LookupTable):
 
         R (8 D + 44) + 8 N    for R labelled rows: they with person and process, and their gradients
                               back; log-sum-exp and similarity, and their gradients; shares
-        R (8 D + 12)          HEA, for R labelled rows
+        P (8 D + 12)          HEA, for the P persons of these rows
         4 R                   SMR, for R rows without identity
 
     bytes, whatever the sizes of table and queue.
@@ -72,7 +72,7 @@ class ShardedLookupTable(LookupTable):
 
     def negative_log_likelihood(
         self, x: Tensor, pids: Tensor, queue: Tensor, temperature: float
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """See :meth:`LookupTable.negative_log_likelihood`."""
         labelled = pids >= 0
         ranks = torch.full_like(pids, get_rank())
@@ -85,7 +85,7 @@ class ShardedLookupTable(LookupTable):
         own = (x * self.vectors[self._places(pids)]).sum(dim=1) / temperature
         largest = largest_of_processes(logsumexp)
         total, own = sum_of_statistics(torch.stack([(logsumexp - largest).exp(), own]))
-        return (largest + total.log() - own)[ranks == get_rank()].sum()
+        return (largest + total.log() - own)[ranks == get_rank()].sum(), None
 
     def prototypes(self, pids: Tensor) -> Tensor:
         """See :meth:`LookupTable.prototypes`."""
@@ -110,16 +110,19 @@ class ShardedLookupTable(LookupTable):
         return sum_of_statistics(total), sum_of_statistics(number)
 
     @torch.no_grad()
-    def update(self, embeddings: Tensor, pids: Tensor, keep: Keep) -> Tensor:
-        """See :meth:`LookupTable.update`; every process gives the rows of all."""
-        places = self._places(pids)
-        (rows,) = torch.where(places < self._size)
-        own: Keep = keep[rows] if isinstance(keep, Tensor) else keep
-        if callable(keep):
-            own = _of_rows(keep, rows)
-        shares = torch.zeros(len(pids), dtype=torch.float64, device=pids.device)
-        shares[rows] = super().update(embeddings[rows], places[rows], own)
-        return sum_of_statistics(shares)
+    def update(
+        self, x: Tensor, persons: Tensor, sizes: list[int], share: Share, valid: Tensor
+    ) -> Tensor:
+        """See :meth:`LookupTable.update`; every process gives the rows of all.
+
+        Those of other processes' persons are mixed into the last row, which is cleared again: their
+        number, which only the device knows, does not matter.
+        """
+        places = self._places(persons)
+        shares = super().update(x, places, sizes, share, valid)
+        self.vectors[-1].zero_()
+        of_rows = torch.cat([places[:0], *(places[:size] for size in sizes)])
+        return sum_of_statistics(torch.where(of_rows < self._size, shares, 0.0))
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -192,10 +195,3 @@ def lookup_table(num_persons: int, dim: int, *, sharded: bool) -> LookupTable:
     """
     cls = ShardedLookupTable if sharded and get_world_size() > 1 else LookupTable
     return cls(num_persons, dim)
-
-
-def _of_rows(
-    keep: Callable[[Tensor, Tensor], Tensor], rows: Tensor
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """A function of the indices of rows as one of the indices of some of these rows."""
-    return lambda indices, prototypes: keep(rows[indices], prototypes)

@@ -13,8 +13,11 @@ from .detectors import (
 from .machine import default_device, describe_machine, device_argument, machine_line
 from .options import OPTIONS, with_options
 from .plain_memory import PlainMemory, difference, plain_memory, plain_update
+from .scale import continued, measure_search, measure_step, peak_bytes, power
+from .searches import Search, make_arrays, make_prw
 from .timeline import BACKWARD, FORWARD, OTHER, Timeline
 from .timing import seconds, synchronize, waits_for_device
+from .traffic import Traffic, count_traffic
 from .training import RepeatedStep, build_optimiser, summarise, train_step, watch_training
 
 __all__ = [
@@ -24,11 +27,15 @@ __all__ = [
     'OTHER',
     'PlainMemory',
     'RepeatedStep',
+    'Search',
     'Timeline',
+    'Traffic',
     'add_model_arguments',
     'build_detector',
     'build_optimiser',
     'compare',
+    'continued',
+    'count_traffic',
     'data_root',
     'default_device',
     'describe_machine',
@@ -36,8 +43,14 @@ __all__ = [
     'difference',
     'image_size',
     'machine_line',
+    'make_arrays',
+    'make_prw',
+    'measure_search',
+    'measure_step',
+    'peak_bytes',
     'plain_memory',
     'plain_update',
+    'power',
     'prepare_model',
     'random_batch',
     'random_boxes',

@@ -1,0 +1,82 @@
+"""Growth: counted traffic, peaks of memory, and what is continued from them."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmps
+from mmps.benchmark import continued, measure_step, peak_bytes, power
+from mmps.models import OIMLoss
+
+TOOL = Path(mmps.__file__).parents[1] / 'tools' / 'analysis_tools' / 'benchmark_scale.py'
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def _on_linux() -> None:
+    if not Path('/proc/self/clear_refs').is_file():
+        pytest.skip('peaks of memory are read from /proc')
+
+
+def test_power_and_continuation() -> None:
+    assert power([1, 10, 100], [3, 300, 30000]) == pytest.approx(2)
+    assert power([1, 10, 100], [5, 5, 5]) == pytest.approx(0)
+    # From the largest size, in whichever place it is.
+    assert continued([100, 1, 10], [30000, 3, 300], 1000) == pytest.approx(3e6)
+    with pytest.raises(ValueError, match=r'at least two sizes, not \[4\]'):
+        power([4, 4], [1, 2])
+
+
+def test_peak_of_memory() -> None:
+    def work() -> None:
+        np.ones(40 * MIB, np.uint8)
+        np.ones(24 * MIB, np.uint8)
+
+    work()  # what is freed is not counted as there
+    assert 38 < peak_bytes(work) / MIB < 44  # the kernel counts in batches of pages
+
+
+def test_a_step_needs_the_similarities_of_its_rows() -> None:
+    persons, rows, dim = 40_000, 128, 8
+    costs = measure_step(OIMLoss, persons=persons, rows=rows, queue=4, dim=dim, repeats=1)
+    assert costs['table_bytes'] == 4 * persons * dim
+    similarities = 4 * persons * rows / 2  # of the labelled rows alone, if it can be
+    assert similarities < costs['step_bytes'] < 12 * similarities
+    assert costs['loss_seconds'] > 0
+    assert costs['update_seconds'] > 0
+
+
+@pytest.mark.skipif(not TOOL.is_file(), reason='mmps is not run from its repository')
+def test_tool(monkeypatch, capsys) -> None:
+    def run(*arguments: str) -> str:
+        options = (
+            '--losses oim --persons 200 400 --rows 8 --update-rows 4 8 --queue 4 --dim 4 '
+            '--detections 700 1400 --queries 5 --repeats 1 --at-persons 1000000'
+        )
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), *options.split(), *arguments])
+        runpy.run_path(str(TOOL))['main']()
+        return capsys.readouterr().out
+
+    report = json.loads(run('--processes', '2', '--json'))
+    steps = report['steps']['oim']['by_persons']
+    assert [row['table_bytes'] for row in steps] == pytest.approx([3200, 6400, 16e6])
+    assert steps[-1]['growth']['table_bytes'] == pytest.approx(1)
+    assert all('growth' not in row for row in steps[:-1])
+    # As InstanceMatchingLoss and ShardedLookupTable state it, with two processes; half is labelled.
+    for row in report['traffic']['oim'][:-1]:
+        rows = 2 * row['rows']
+        assert row['whole'] == rows * (4 * 4 + 8) + 8 * 2 + 4
+        assert row['sharded'] == row['whole'] + rows / 2 * (8 * 4 + 44) + 8 * 2
+    end = report['traffic']['oim'][-1]
+    assert end['growth']['whole']['a_row'] == pytest.approx(24)
+    assert end['whole'] == pytest.approx(1000 * 8 * 24, rel=0.1)
+    assert report['searches'][0]['given_bytes'] > 700 * 4 * 4
+
+    lines = run('--processes', '1').splitlines()
+    (table,) = [line for line in lines if line.startswith('│ 1,000,000 ')]
+    assert 'continued' in table
+    assert sum('measured' in line for line in lines) == 6

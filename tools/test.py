@@ -53,36 +53,6 @@ def check_arguments(args: argparse.Namespace, parser: argparse.ArgumentParser) -
         parser.error(f'--out: {args.out} must end in .npz')
 
 
-def enable_dump(cfg: Config, args: argparse.Namespace) -> None:
-    """Let the person search metric keep its predictions in a file, and of which model they are."""
-    from mmps.evaluation.metrics import metric_settings
-
-    metric = metric_settings(cfg.test_evaluator)
-    metric['dump'] = args.out
-    metric['meta'] = {
-        **metric.get('meta', {}),
-        'config': args.config,
-        'checkpoint': args.checkpoint,
-        'test_cfg': cfg.model.get('test_cfg'),
-    }
-
-
-def evaluate_again(cfg: Config, path: str) -> None:
-    """Evaluate kept predictions as the config's person search metric does."""
-    from mmengine.registry import init_default_scope
-
-    from mmps.evaluation import Predictions
-    from mmps.evaluation.metrics import metric_settings
-    from mmps.registry import METRICS
-
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    try:
-        metric = METRICS.build(metric_settings(cfg.test_evaluator))
-        metric.evaluate_predictions(Predictions.load(path))
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
-
-
 def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
     """Let MMDet's visualisation hook show or write every image."""
     hook = cfg.default_hooks.setdefault('visualization', {'type': 'DetVisualizationHook'})
@@ -100,23 +70,23 @@ def main() -> None:
     check_arguments(args, parser)
 
     # After the arguments: loading the stack takes seconds, `-h` and mistakes should not.
-    from mmengine.runner import Runner
-
-    import mmps  # noqa: F401  registers its components
+    from mmps.apis.testing import evaluate_again, keep_predictions, test_model
 
     cfg = load_config(args)
-    if args.predictions is not None:
-        evaluate_again(cfg, args.predictions)
-        return
-    cfg.load_from = args.checkpoint
     if args.out is not None:
         try:
-            enable_dump(cfg, args)
+            keep_predictions(cfg, args.checkpoint, args.out)
         except ValueError as error:
             parser.error(f'--out: {error}')
     if args.show or args.show_dir:
         enable_drawing(cfg, args)
-    Runner.from_cfg(cfg).test()
+    try:
+        if args.predictions is not None:
+            evaluate_again(cfg, args.predictions)
+        else:
+            test_model(cfg, args.checkpoint)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
 
 
 if __name__ == '__main__':

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from mmdet.datasets.transforms import LoadImageFromNDArray
+from mmdet.datasets.transforms import LoadImageFromNDArray, Resize
 from mmengine.dataset import Compose
 from mmengine.fileio import get_file_backend, isdir, join_path, list_dir_or_file
 
-from mmps.datasets.loading import LoadImage
+from mmps.datasets.loading import LoadImage, LoadResizedImage
 
 Image: TypeAlias = str | os.PathLike[str] | np.ndarray
 """A file, its address, or a BGR array (H, W, 3) of uint8, as OpenCV reads it."""
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.tif', '.tiff', '.webp')
-_LOADERS = ('LoadImageFromFile', 'LoadImage')
+_LOADERS = ('LoadImageFromFile', 'LoadImage', 'LoadResizedImage')
 _ANNOTATIONS = ('LoadAnnotations', 'LoadPersonSearchAnnotations')
 
 
@@ -142,13 +142,19 @@ class ImageLoader:
     """First step of a pipeline: loads an image from wherever it is.
 
     Args:
-        step: settings of ``mmps.LoadImage`` or MMCV's ``LoadImageFromFile``.
+        step: settings of MMCV's ``LoadImageFromFile``, ``mmps.LoadImage`` or
+            ``mmps.LoadResizedImage``.
     """
 
     def __init__(self, step: dict[str, Any]) -> None:
         settings = {k: v for k, v in step.items() if k not in ('type', 'skip_unreadable')}
-        self.from_file = LoadImage(**settings)
-        self.from_array = LoadImageFromNDArray(to_float32=settings.get('to_float32', False))
+        self.from_array = [LoadImageFromNDArray(to_float32=settings.get('to_float32', False))]
+        self.from_file: LoadImage
+        if _name(step) == 'LoadResizedImage':
+            self.from_file = LoadResizedImage(**settings)
+            self.from_array.append(Resize(scale=settings['scale'], keep_ratio=True))
+        else:
+            self.from_file = LoadImage(**settings)
 
     def __call__(self, image: str | np.ndarray) -> dict[str, Any] | None:
         """Load one image.
@@ -163,4 +169,7 @@ class ImageLoader:
                 'an array that is an image has the shape (height, width, 3) and the type uint8, '
                 f'in the order blue, green, red; got {image.shape}, {image.dtype}'
             )
-        return self.from_array({'img': image})
+        results = {'img': image}
+        for transform in self.from_array:
+            results = transform(results)
+        return results

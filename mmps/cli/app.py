@@ -16,6 +16,9 @@ import typer
 import mmps
 
 from .calibrate import calibrate
+from .convert import checkpoint, dataset, prw, split
+from .doctor import doctor
+from .evaluate import evaluate
 from .output import note, results_alone_on_stdout, show
 from .search import search
 
@@ -28,12 +31,15 @@ app = typer.Typer(
 )
 
 
-def command(function: Callable[..., None], *, needs_stack: bool = True) -> None:
+def command(
+    function: Callable[..., None], *, needs_stack: bool = True, group: typer.Typer | None = None
+) -> None:
     """Add a command, named as its function, with the errors of its users in one line.
 
     Args:
         function: its arguments and docstring become those of the command.
         needs_stack: check PyTorch's and OpenMMLab's packages and register the components first.
+        group: that it is a part of; None for a command of its own.
     """
 
     @functools.wraps(function)
@@ -51,7 +57,7 @@ def command(function: Callable[..., None], *, needs_stack: bool = True) -> None:
         except OSError as error:
             raise _failed(error, exit_code=1) from error
 
-    app.command()(run)
+    (group or app).command()(run)
 
 
 def _failed(error: Exception, *, exit_code: int) -> typer.Exit:
@@ -78,6 +84,12 @@ def _common(
 # The commands, in the order of the help.
 command(search)
 command(calibrate)
+command(evaluate)
+convert = typer.Typer(help='Convert datasets and checkpoints.', no_args_is_help=True)
+app.add_typer(convert, name='convert')
+for part in (dataset, split, prw, checkpoint):
+    command(part, group=convert)
+command(doctor, needs_stack=False)
 
 
 def main() -> None:

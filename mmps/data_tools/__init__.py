@@ -1,6 +1,7 @@
 """What is done to a dataset before training: converting, splitting by identity, checking."""
 
 from .coco_writer import to_coco, write_coco
+from .conversion import convert_to_coco
 from .from_dataset import annotations_of
 from .identity_split import IdentitySplit, split_by_identity
 from .images import check_images, with_sizes
@@ -17,6 +18,7 @@ __all__ = [
     'annotations_of',
     'boxes_per_identity',
     'check_images',
+    'convert_to_coco',
     'dataset_statistics',
     'identity_problems',
     'read_mot',

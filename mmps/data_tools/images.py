@@ -52,8 +52,7 @@ def with_sizes(annotations: Annotations, folder: Path) -> Annotations:
 def check_images(annotations: Annotations, folder: Path) -> tuple[Annotations, list[str]]:
     """Find what is wrong with image files: missing, unreadable, of another size than annotated.
 
-    Every file is decoded to its end (JPEGs at an eighth of their size, which finds what is cut
-    short just as well).
+    Every file is decoded to its end.
 
     Args:
         annotations: file names are relative to ``folder``.
@@ -70,11 +69,8 @@ def check_images(annotations: Annotations, folder: Path) -> tuple[Annotations, l
             problems.append(f'{scene.file_name}: the image is missing')
             continue
         try:
-            with PIL.Image.open(path) as image:
-                size = _size_when_read(image)
-                image.draft(None, (1, 1))
-                image.load()
-        except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+            size, _ = read_to_end(path)
+        except ValueError as error:
             problems.append(f'{scene.file_name}: not a readable image ({error})')
             continue
         if scene.size is not None and scene.size != size:
@@ -84,6 +80,27 @@ def check_images(annotations: Annotations, folder: Path) -> tuple[Annotations, l
             )
         scenes[-1] = dataclasses.replace(scene, size=size)
     return Annotations(scenes, annotations.queries), problems
+
+
+def read_to_end(path: Path) -> tuple[tuple[int, int], PIL.Image.Exif]:
+    """Decode an image to its end to see that it is whole, and throw the pixels away.
+
+    JPEGs are decoded at an eighth of their size, which finds what is cut short just as well.
+
+    Returns:
+        Its width and height as OpenCV gives them, and its EXIF.
+
+    Raises:
+        ValueError: it is not there, no image, or cut short.
+    """
+    try:
+        with PIL.Image.open(path) as image:
+            size = _size_when_read(image)
+            image.draft(None, (1, 1))
+            image.load()
+            return size, image.getexif()
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _size_when_read(image: PIL.Image.Image) -> tuple[int, int]:

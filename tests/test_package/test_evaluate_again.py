@@ -1,6 +1,5 @@
 """`tools/test.py --out` and `--predictions`: kept predictions evaluated without a model."""
 
-import argparse
 import re
 import runpy
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import pytest
 from mmengine.config import Config
 
 import mmps
+from mmps.apis.testing import keep_predictions
 from mmps.evaluation import PersonSearchMetric, Predictions
 
 ROOT = Path(mmps.__file__).parents[1]
@@ -129,11 +129,9 @@ def test_wrong_predictions_are_one_line(tool: Callable[..., None]) -> None:
 
 
 def test_what_is_kept_says_of_which_model_it_is(tool: Callable[..., None]) -> None:
-    enable_dump = runpy.run_path(str(ROOT / 'tools/test.py'))['enable_dump']
     cfg = Config.fromfile('config.py')
     cfg.test_evaluator['meta'] = dict(note='mine')
-    args = argparse.Namespace(out='out.npz', config='config.py', checkpoint='epoch_18.pth')
-    enable_dump(cfg, args)
+    keep_predictions(cfg, 'epoch_18.pth', Path('out.npz'))
     settings: dict[str, Any] = cfg.test_evaluator
     assert settings.pop('type') == 'mmps.PersonSearchMetric'
     metric = PersonSearchMetric(**settings)

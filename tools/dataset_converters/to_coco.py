@@ -14,13 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmps.data_tools import annotations_of, read_mot, read_tracks, with_sizes, write_coco
+from mmps.data_tools import convert_to_coco
 from mmps.data_tools.tracks import LAYOUT
-from mmps.datasets import CUHKSYSUDataset, PRWDataset
-from mmps.datasets.annotations import Annotations
-from mmps.files import refuse_to_overwrite
-
-PUBLISHED = {'prw': PRWDataset, 'cuhk-sysu': CUHKSYSUDataset}
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,41 +61,10 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def files_of(name: str) -> tuple[str, ...]:
-    return ('train.json', 'test.json') if name in PUBLISHED else ('all.json',)
-
-
-def convert(args: argparse.Namespace) -> dict[str, Annotations]:
-    """Name of a JSON file -> what to write there."""
-    names = files_of(args.format)
-    if args.format == 'mot':
-        annotations = read_mot(
-            args.source,
-            sequences=args.sequences,
-            every=args.every,
-            min_visibility=args.min_visibility,
-        )
-        return {names[0]: annotations}
-    if args.format == 'tracks':
-        return {names[0]: read_tracks(args.source, every=args.every)}
-    files = {}
-    for name, split in zip(names, ('train', 'gallery'), strict=True):
-        dataset = PUBLISHED[args.format](
-            str(args.source), split, check_frames=not args.without_images
-        )
-        annotations = annotations_of(dataset)
-        files[name] = annotations if args.without_images else with_sizes(annotations, args.source)
-    return files
-
-
 def main() -> int:
-    args = parse_args()
-    out_dir = args.out_dir or args.source
+    args = vars(parse_args())
     try:
-        if not args.force:  # reading all of it may take minutes
-            refuse_to_overwrite(out_dir / name for name in files_of(args.format))
-        files = {out_dir / name: part for name, part in convert(args).items()}
-        write_coco(files, force=args.force)
+        files = convert_to_coco(args.pop('format'), args.pop('source'), **args)
     except (OSError, ValueError) as error:
         print(f'to_coco: error: {error}', file=sys.stderr)
         return 1

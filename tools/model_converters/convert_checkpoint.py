@@ -8,27 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-
-from mmps.converters import (
-    check_names,
-    oimnet_from_mmps,
-    oimnet_to_mmps,
-    seqnet_from_mmps,
-    seqnet_to_mmps,
-)
-from mmps.registry import MODELS
-
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-# Datasets differ in the sizes of the memory, not in names.
-METHODS = {
-    'oim': ('oim_r50_prw.py', oimnet_to_mmps, oimnet_from_mmps),
-    'oimnetpp': ('oimnetpp_r50_prw.py', oimnet_to_mmps, oimnet_from_mmps),
-    'oimnetppp': ('oimnetppp_r50_prw.py', oimnet_to_mmps, oimnet_from_mmps),
-    'seqnet': ('seqnet_r50_prw.py', seqnet_to_mmps, seqnet_from_mmps),
-}
+from mmps.converters import METHODS, convert_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,32 +20,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def names_of_model(config: str) -> list[str]:
-    init_default_scope('mmdet')
-    return list(MODELS.build(Config.fromfile(CONFIGS / config).model).state_dict())
-
-
 def main() -> None:
     args = parse_args()
-    if not args.source.is_file():
-        sys.exit(f'{args.source}: no such checkpoint.')
-    config, forward, back = METHODS[args.method]
-    names = names_of_model(config)
-    checkpoint = torch.load(args.source, map_location='cpu')
     try:
-        if args.back:
-            state_dict = checkpoint.get('state_dict', checkpoint)
-            check_names(state_dict, names)
-            result = {'model': back(state_dict)}
-        else:
-            converted = forward(checkpoint.get('model', checkpoint))
-            check_names(converted.state_dict, names)
-            result = {'state_dict': converted.state_dict, 'meta': {}}
-            for key, number in converted.unread.items():
-                print(f'not carried, never read by the authors: {number} values of {key}')
-    except (KeyError, ValueError) as error:
-        sys.exit(f'{args.source}: {error.args[0]}')
-    torch.save(result, args.target)
+        unread = convert_checkpoint(args.method, args.source, args.target, back=args.back)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
+    for key, number in unread.items():
+        print(f'not carried, never read by the authors: {number} values of {key}')
     print(f'wrote {args.target}')
 
 

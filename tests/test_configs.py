@@ -92,10 +92,6 @@ def on_sample(
         root = str(roots[config.train_dataloader.dataset.type])
         for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
             loader.dataset.data_root = root
-        for evaluator in (config.val_evaluator, config.test_evaluator):
-            for search in evaluator.get('searches', {}).values():
-                if 'data_root' in search.get('protocol', {}):
-                    search.protocol.data_root = root
         return config
 
     return on_sample

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmps.registry import DATASETS
 
 from .cuhk_sysu_files import (
+    FRAMES,
     IMAGES_FILE,
     LAYOUT,
     POOL_FILE,
@@ -31,8 +32,6 @@ from .person_search_dataset import (
     person_instance,
     split_items,
 )
-
-_FRAMES = 'Image/SSM'
 
 # The persons of a split by image and x, y, w, h; of equal boxes the first.
 _Places = dict[tuple[str, int, int, int, int], dict]
@@ -92,7 +91,7 @@ class CUHKSYSUDataset(PersonSearchDataset):
             split=split,
             check_frames=check_frames,
             data_root=data_root,
-            data_prefix={'img_path': _FRAMES},
+            data_prefix={'img_path': FRAMES},
             **kwargs,
         )
 
@@ -103,14 +102,14 @@ class CUHKSYSUDataset(PersonSearchDataset):
         check_layout(
             self.data_root,
             [IMAGES_FILE, POOL_FILE, labels_file],
-            frames=_FRAMES if self.check_frames else None,
+            frames=FRAMES if self.check_frames else None,
             layout=LAYOUT,
         )
         boxes = read_images(root / IMAGES_FILE)
         names = self._image_names(root, boxes)
         if self.check_frames:
             listing = IMAGES_FILE if self.split == 'train' else POOL_FILE
-            check_frame_files(root / _FRAMES, names, listing=listing)
+            check_frame_files(root / FRAMES, names, listing=listing)
         items, places = self._load_persons(root / IMAGES_FILE, names, boxes)
         if self.split == 'train':
             self._label_train(root / TRAIN_FILE, places, set(boxes))

@@ -23,6 +23,7 @@ http://www.ee.cuhk.edu.hk/~xgwang/PS/dataset.html; unpacked, the folder must loo
   annotation/test/train_test/TestG50.mat ...       queries, each with a gallery of 50 images, ...
   annotation/test/subset/Occlusion.mat ...         special queries (not always needed)"""
 
+FRAMES = 'Image/SSM'
 IMAGES_FILE = 'annotation/Images.mat'
 POOL_FILE = 'annotation/pool.mat'
 TRAIN_FILE = 'annotation/test/train_test/Train.mat'

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,8 +194,7 @@ def test_config_names_the_searches(cuhk_sysu_root):
     assert validated == searches['search']
     predictions = predictions_of(cuhk_sysu_root)
     for name in ('search', 'search_50', 'search_full'):
-        protocol = {**searches[name].protocol, 'data_root': str(cuhk_sysu_root)}
-        result = search_predictions(predictions, replace(searches[name], protocol=protocol))
+        result = search_predictions(predictions, searches[name])
         # In the full set every listed detection also ranks as a wrong one of the same similarity.
         assert result.ap.tolist() == ([0.5, 0.5] if name == 'search_full' else [1, 1])
 
@@ -204,9 +202,7 @@ def test_config_names_the_searches(cuhk_sysu_root):
 def test_metric_reports_every_search(cuhk_sysu_root):
     searches = Config.fromfile(CONFIG).test_evaluator.searches
     for name in list(searches):
-        if name in ('search', 'search_50'):
-            searches[name].protocol.data_root = str(cuhk_sysu_root)
-        else:
+        if name not in ('search', 'search_50'):
             del searches[name]
     metric = METRICS.build({'type': 'mmps.PersonSearchMetric', 'searches': searches})
     dataset = CUHKSYSUDataset(str(cuhk_sysu_root), 'gallery', serialize_data=False)
@@ -292,6 +288,19 @@ def test_missing_files(cuhk_sysu_root, tmp_path):
             cuhk_sysu_protocol(predictions, data_root=cuhk_sysu_root, **settings)
     with pytest.raises(FileNotFoundError, match=r'nowhere.* is not a folder'):
         cuhk_sysu_protocol(predictions, data_root=tmp_path / 'nowhere')
+
+
+def test_folder_of_the_images(cuhk_sysu_root):
+    predictions = predictions_of(cuhk_sysu_root)
+    protocol = cuhk_sysu_protocol(predictions, gallery_size=50)
+    given = cuhk_sysu_protocol(predictions, data_root=cuhk_sysu_root, gallery_size=50)
+    assert galleries(protocol) == galleries(given)
+    moved = [path.replace(str(cuhk_sysu_root), 'nowhere') for path in predictions.image_paths]
+    with pytest.raises(FileNotFoundError, match=r"data_root='nowhere' is not a folder"):
+        cuhk_sysu_protocol(predictions_of(cuhk_sysu_root, image_paths=np.array(moved)))
+    moved[0] = 'elsewhere/s5.jpg'
+    with pytest.raises(ValueError, match='not in Image/SSM of a folder of CUHK-SYSU: give mmps'):
+        cuhk_sysu_protocol(predictions_of(cuhk_sysu_root, image_paths=np.array(moved)))
 
 
 def test_test_file_cut_short(cuhk_sysu_root):

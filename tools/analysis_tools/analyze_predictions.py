@@ -96,7 +96,7 @@ class Case:
 def make_case(args: argparse.Namespace) -> Case:
     everything = Predictions.load(args.predictions)
     name, search = choose_plain_search(everything, args.search)
-    if args.data_root and 'data_root' in search.protocol:
+    if args.data_root and search.protocol['type'].endswith('cuhk_sysu_protocol'):
         search = replace(search, protocol={**search.protocol, 'data_root': args.data_root})
     predictions, inputs = an.search_inputs(everything, search)
     result = inputs.evaluate(num_ranked=args.topk)

@@ -10,7 +10,7 @@ test_dataloader = val_dataloader
 
 # Galleries of 100 images are what everybody reports; a test also gives the other sizes. Reading
 # the largest file takes minutes the first time.
-protocol = dict(type='mmps.cuhk_sysu_protocol', data_root=data_root)
+protocol = dict(type='mmps.cuhk_sysu_protocol')
 val_evaluator = dict(
     _delete_=True,
     type='mmps.PersonSearchMetric',

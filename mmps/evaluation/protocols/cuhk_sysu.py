@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmps.datasets.cuhk_sysu_files import LAYOUT
+from mmps.datasets.cuhk_sysu_files import FRAMES, LAYOUT
 from mmps.datasets.cuhk_sysu_search import FULL_SET, SearchFile, load_search_file, search_file
 from mmps.datasets.cuhk_sysu_structs import corner_boxes
 from mmps.datasets.messages import examples
@@ -20,7 +20,7 @@ from mmps.registry import PROTOCOLS
 def cuhk_sysu_protocol(
     predictions: Predictions,
     *,
-    data_root: str | os.PathLike[str],
+    data_root: str | os.PathLike[str] | None = None,
     gallery_size: int = 100,
     subset: str | None = None,
 ) -> Protocol:
@@ -34,7 +34,8 @@ def cuhk_sysu_protocol(
     Args:
         predictions: of the test images, with the queries of the test file; which is which is
             told by the images' names and the queries' boxes.
-        data_root: the folder of CUHK-SYSU; only the test file is read.
+        data_root: the folder of CUHK-SYSU; only the test file is read. By default the one that the
+            predictions' images are in.
         gallery_size: 50, 100, 500, 1000, 2000, 4000, or -1 for the full set: the targets of
             ``TestG50.mat``, looked for in all images (see ``full_set`` of
             :class:`~mmps.evaluation.functional.protocol.Protocol` for what SeqNet's code does).
@@ -42,13 +43,15 @@ def cuhk_sysu_protocol(
 
     Raises:
         FileNotFoundError: there is no such folder, or the test file is not in it.
-        ValueError: no such gallery size or subset, or a test file that is damaged or makes no
+        ValueError: without ``data_root``, images in another folder than ``Image/SSM``; no such
+            gallery size or subset, or a test file that is damaged or makes no
             sense (the message names file and entry); or an image of it is not among those of the
             predictions, or a query of it not among theirs.
     """
     file, key = search_file(gallery_size=gallery_size, subset=subset)
-    check_layout(os.fspath(data_root), [file], frames=None, layout=LAYOUT)
-    path = Path(data_root) / file
+    root = _folder_of_images(predictions) if data_root is None else os.fspath(data_root)
+    check_layout(root, [file], frames=None, layout=LAYOUT)
+    path = Path(root) / file
     tests = load_search_file(path, key)
     image = _find_images(predictions, tests, path)
     queries = _find_queries(predictions, tests, image, f'{path}: query {{}} of {key!r}')
@@ -66,6 +69,19 @@ def cuhk_sysu_protocol(
         num_to_find=tests.num_to_find,
         queries=None if in_order else queries,
     )
+
+
+def _folder_of_images(predictions: Predictions) -> str:
+    """The folder of CUHK-SYSU that the images of predictions are in."""
+    folders = {os.path.dirname(path) for path in predictions.image_paths.tolist()}
+    frames = os.path.join(os.sep, *FRAMES.split('/'))
+    folder = folders.pop() if len(folders) == 1 else ''
+    if not folder.endswith(frames):
+        raise ValueError(
+            f'the images of the predictions are not in {FRAMES} of a folder of CUHK-SYSU: give '
+            'mmps.cuhk_sysu_protocol its data_root'
+        )
+    return folder.removesuffix(frames)
 
 
 def _find_images(predictions: Predictions, tests: SearchFile, path: Path) -> np.ndarray:

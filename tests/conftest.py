@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from mmps.datasets import PRWDataset
 from mmps.datasets.annotations import Annotations
 from mmps.registry import MODELS
 from mmps.sample.generate import SampleSpec, generate_sample
+
+
+def pytest_collection_finish() -> None:
+    """Leave what importing the stack made out of garbage collection.
+
+    MMEngine collects garbage whenever it builds a dataset, which would take longer than all the
+    rest of some tests.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')

@@ -32,7 +32,7 @@ def without_downloads(node: Any) -> None:
 
 
 def scale_down(config: Config) -> Config:
-    """Make a config small, in place: narrow and shallow stages, few RoIs, small images."""
+    """Make a config small, in place: narrow stages, few RoIs, small images, one search drawn."""
     model = config.model
     without_downloads(model)
     widths = _shrink_stages(model)
@@ -54,6 +54,9 @@ def scale_down(config: Config) -> Config:
         for transform in loader.dataset.pipeline:
             if transform['type'] == 'Resize':
                 transform['scale'] = (WIDTH, HEIGHT)
+    for hook in config.get('custom_hooks', ()):
+        if hook['type'] == 'mmps.SearchVisualizationHook':
+            hook.update(num_queries=1, topk=2)
     return config
 
 

@@ -18,7 +18,15 @@ class Search:
 
     def run(self) -> SearchResult:
         """Evaluate it once."""
-        return evaluate_search(**self.arrays, protocol=self.protocol)
+        arrays = self.arrays
+        return evaluate_search(
+            query_embeddings=arrays['query_embeddings'],
+            det_embeddings=arrays['det_embeddings'],
+            det_bboxes=arrays['det_bboxes'],
+            det_scores=arrays['det_scores'],
+            det_image=arrays['det_image'],
+            protocol=self.protocol,
+        )
 
 
 def make_boxes(rng: np.random.Generator, num: int) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from mmcv.ops import RoIAlign
 from mmengine.config import Config
-from small_models import CONFIGS, build_model, make_batch
+from mmengine.runner import Runner
+from small_models import CONFIGS, build_model, make_batch, scale_down
 from torch import Tensor, nn
 
 from mmps.benchmark import OPTIONS, build_optimiser, with_options
@@ -134,3 +136,23 @@ def test_fast_runtime_has_the_recommended_options() -> None:
         with_options(slow, ['faster'])
     assert 'channels_last' not in slow.default_hooks
     assert 'channels-last' in OPTIONS
+
+
+def test_training_with_the_fast_runtime(tiny_prw: Path, tmp_path: Path) -> None:
+    config = scale_down(Config.fromfile(CONFIGS / 'oimnetpp_r50_prw.py'))
+    config.merge_from_dict(OPTIONS['channels-last'] | OPTIONS['compiled'])
+    config.default_hooks.compilation.options = dict(backend='aot_eager')
+    config.train_dataloader.dataset.data_root = str(tiny_prw)
+    config.train_cfg = dict(type='mmps.ResumableIterLoop', max_iters=1, val_interval=10)
+    for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader'):
+        config[key] = None
+    config.update(work_dir=str(tmp_path), test_cfg=None, test_evaluator=None, param_scheduler=None)
+    config.custom_hooks = [dict(type='mmps.MemoryHook')]
+    config.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=1)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert 'forward' in vars(runner.model.backbone)
+    assert runner.model.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert 'could not be compiled' not in (next(tmp_path.glob('*/*.log'))).read_text()
+    checkpoint = torch.load(tmp_path / 'iter_1.pth', weights_only=False)
+    assert checkpoint['state_dict'].keys() == build_model('oimnetpp_r50_prw').state_dict().keys()

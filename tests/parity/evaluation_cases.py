@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,10 +94,25 @@ def simulate(
     )
 
 
-def check_detection(figures: Figures, predictions: Predictions) -> bool:
-    """Compare detection figures; False if the entry is not of detection."""
-    if figures.name not in ('detection', 'detection_labeled'):
-        return False
+def simulations(
+    dataset: PersonSearchDataset, fixtures: Any, person_ids: Sequence[int]
+) -> Callable[[int], Predictions]:
+    """What :func:`simulate` gives, by seed; each is made once."""
+    return cache(lambda seed: simulate(dataset, fixtures, seed, person_ids=person_ids))
+
+
+def check_figures(
+    figures: Figures, predictions: Predictions, make_search: Callable[[dict[str, Any]], Search]
+) -> None:
+    """Compare the figures of an entry, of detection or of the search that its name says."""
+    if figures.name in ('detection', 'detection_labeled'):
+        _check_detection(figures, predictions)
+        return
+    search = make_search(search_options(figures.name))
+    _compare(search_predictions(predictions, search).summary(), figures.values)
+
+
+def _check_detection(figures: Figures, predictions: Predictions) -> None:
     result = evaluate_detection(
         predictions.det_scores,
         predictions.det_bboxes,
@@ -108,7 +124,6 @@ def check_detection(figures: Figures, predictions: Predictions) -> bool:
         labelled_only=figures.name == 'detection_labeled',
     )
     _compare({'recall': result['recall'], 'ap': result['AP']}, figures.values)
-    return True
 
 
 def search_options(name: str) -> dict[str, Any]:
@@ -122,11 +137,6 @@ def search_options(name: str) -> dict[str, Any]:
         'cross_camera': match['cross_camera'] is not None,
         'gallery_size': None if size is None else int(size),
     }
-
-
-def check_search(figures: Figures, predictions: Predictions, search: Search) -> None:
-    """Compare mAP and top-k."""
-    _compare(search_predictions(predictions, search).summary(), figures.values)
 
 
 def _compare(got: Mapping[str, float], want: Mapping[str, float]) -> None:

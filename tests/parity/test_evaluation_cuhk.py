@@ -1,26 +1,15 @@
 """The figures of the published evaluation code on CUHK-SYSU's real protocol, at full size."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_cases import (
-    Figures,
-    arrays_of,
-    check_detection,
-    check_search,
-    golden_figures,
-    search_options,
-    simulate,
-)
+from evaluation_cases import Figures, arrays_of, check_figures, golden_figures, simulations
 
 from mmps.datasets import CUHKSYSUDataset
 from mmps.evaluation import Predictions
 from mmps.evaluation.functional import Search
-
-CBGM = dict(k1=10, k2=3)
 
 
 @pytest.fixture(scope='module')
@@ -30,27 +19,22 @@ def dataset(cuhk_sysu_root: Path) -> CUHKSYSUDataset:
 
 @pytest.fixture(scope='module')
 def predictions(dataset: CUHKSYSUDataset, fixtures: Any) -> Callable[[int], Predictions]:
-    """Simulated predictions by seed."""
-    person_ids = range(1, 1 + dataset.num_persons)  # a person's place in the protocol, from 1
-    return cache(lambda seed: simulate(dataset, fixtures, seed, person_ids=person_ids))
+    # A person's place in the protocol, from 1.
+    return simulations(dataset, fixtures, range(1, 1 + dataset.num_persons))
+
+
+def make_search(options: dict[str, Any]) -> Search:
+    assert not options['cross_camera']
+    assert options['gallery_size'] is not None
+    return Search(
+        protocol=dict(type='mmps.cuhk_sysu_protocol', gallery_size=options['gallery_size']),
+        cbgm=dict(k1=10, k2=3) if options['cbgm'] else None,
+    )
 
 
 @pytest.mark.parametrize('figures', golden_figures('eval_cuhk*.json'))
-def test_figures(
-    figures: Figures, predictions: Callable[[int], Predictions], cuhk_sysu_root: Path
-) -> None:
-    if check_detection(figures, predictions(figures.seed)):
-        return
-    options = search_options(figures.name)
-    assert not options['cross_camera']
-    assert options['gallery_size'] is not None
-    protocol = dict(
-        type='mmps.cuhk_sysu_protocol',
-        data_root=str(cuhk_sysu_root),
-        gallery_size=options['gallery_size'],
-    )
-    search = Search(protocol=protocol, cbgm=CBGM if options['cbgm'] else None)
-    check_search(figures, predictions(figures.seed), search)
+def test_figures(figures: Figures, predictions: Callable[[int], Predictions]) -> None:
+    check_figures(figures, predictions(figures.seed), make_search)
 
 
 def test_counts(dataset: CUHKSYSUDataset) -> None:

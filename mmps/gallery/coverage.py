@@ -1,7 +1,7 @@
 """Which frames of which sources a shard covers, also those with nobody in them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -13,11 +13,13 @@ class SourceEnd:
         frames: how many frames it has.
         size: bytes of its file when it was read; another size says that there is more now.
         problem: why it broke off there; '' if it ended as it should.
+        samplings: samples of its frames, such as 'fps=2', that are done to the end.
     """
 
     frames: int
     size: int
     problem: str = ''
+    samplings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,13 @@ class Coverage:
     def from_json(cls, plain: dict[str, Any]) -> 'Coverage':
         """The reverse of :meth:`to_json`."""
         end = plain.get('end')
-        return cls(from_runs(plain['frames']), None if end is None else SourceEnd(**end))
+        if end is not None:
+            end = SourceEnd(**end | {'samplings': tuple(end['samplings'])})
+        return cls(from_runs(plain['frames']), end)
+
+
+NOTHING = Coverage(frozenset())
+"""Of a source nobody has looked at."""
 
 
 def merge(parts: Sequence[Coverage]) -> Coverage:
@@ -49,10 +57,11 @@ def merge(parts: Sequence[Coverage]) -> Coverage:
     if len(parts) == 1:
         return parts[0]
     ends = [part.end for part in parts if part.end is not None]
-    return Coverage(
-        frozenset().union(*(part.frames for part in parts)),
-        max(ends, key=lambda end: end.size, default=None),
-    )
+    end = max(ends, key=lambda end: end.size, default=None)
+    if end is not None:
+        samplings = {s for other in ends if other.size == end.size for s in other.samplings}
+        end = replace(end, samplings=tuple(sorted(samplings)))
+    return Coverage(frozenset().union(*(part.frames for part in parts)), end)
 
 
 def to_runs(frames: Iterable[int]) -> list[list[int]]:

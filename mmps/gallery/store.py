@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from mmps.files import whole_file
 
 from .catalog import Catalog
-from .coverage import Coverage, SourceEnd
+from .coverage import NOTHING, Coverage, SourceEnd, merge
 from .lookup import RowLookup
 from .schema import LARGE_COLUMNS, gallery_schema
 from .shards import ShardsChangedError, ShardVersion, write_shard
@@ -254,16 +254,11 @@ class Gallery:
                 raise ValueError(f'rows: one is of frame {frame} of {source}, not in `covered`')
         with self.locked():
             done = self.coverage()
-            nothing = Coverage(frozenset())
-            new = {
-                source: Coverage(part.frames - done.get(source, nothing).frames, part.end)
-                for source, part in covered.items()
-            }
-            new = {
-                source: part
-                for source, part in new.items()
-                if part.frames or part.end != done.get(source, nothing).end
-            }
+            new = {}
+            for source, part in covered.items():
+                before = done.get(source, NOTHING)
+                if part.frames - before.frames or merge([before, part]).end != before.end:
+                    new[source] = Coverage(part.frames - before.frames, part.end)
             if not new:
                 return None
             keep = [source in new and frame in new[source].frames for source, frame in frames]

@@ -21,6 +21,7 @@ from .doctor import doctor
 from .evaluate import evaluate
 from .output import note, results_alone_on_stdout, show
 from .search import search
+from .serve import serve
 
 app = typer.Typer(
     name='mmps',
@@ -84,6 +85,7 @@ def _common(
 # The commands, in the order of the help.
 command(search)
 command(calibrate)
+command(serve)
 command(evaluate)
 convert = typer.Typer(help='Convert datasets and checkpoints.', no_args_is_help=True)
 app.add_typer(convert, name='convert')

@@ -11,6 +11,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from small_models import build_model, make_batch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.checkpoint import checkpoint
 
 import mmps  # noqa: F401
 from mmps.models import (
@@ -305,3 +307,39 @@ def test_a_training_step_of_seqxt_passes_the_identities_of_its_rois() -> None:
     assert head.loss_reid.table.vectors.any(dim=1).all()  # of the first step
     with pytest.raises(RuntimeError, match='prototype_labels'):
         norm(rows[0])
+
+
+@pytest.mark.parametrize('reentrant', [True, False])
+@pytest.mark.parametrize('tail', [(), (3, 2)])
+def test_activation_checkpointing_counts_a_step_once(
+    tail: tuple[int, ...], reentrant: bool
+) -> None:
+    conv = nn.Conv2d(3, 4, 1) if tail else nn.Linear(3, 4)
+    norm = (ProtoNorm2d if tail else ProtoNorm1d)(4, affine=True)
+    kept = nn.Sequential(conv, norm, nn.Sigmoid())
+    recomputed = copy.deepcopy(kept)
+    for step in range(2):
+        x = torch.randn(10, 3, *tail)
+        gradients = []
+        for module, run in ((kept, None), (recomputed, checkpoint)):
+            own = x.clone().requires_grad_()
+            with prototype_labels(module, PIDS.roll(step)):
+                out = module(own) if run is None else run(module, own, use_reentrant=reentrant)
+            out.square().sum().backward()
+            gradients.append([own.grad, *(p.grad for p in module.parameters())])
+        torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0)
+    assert recomputed[1].num_batches_tracked == 2
+    for name, value in kept.state_dict().items():
+        assert torch.equal(recomputed.state_dict()[name], value), name
+    with pytest.raises(RuntimeError, match='prototype_labels'):
+        recomputed(x)
+
+
+def test_a_step_asks_the_device_nothing() -> None:
+    # Fake tensors have no values: whatever would wait for one raises.
+    with FakeTensorMode():
+        norm = ProtoNorm1d(4, affine=True)
+        x = torch.randn(10, 4, requires_grad=True)
+        with prototype_labels(norm, torch.zeros(10, dtype=torch.int64)):
+            norm(x).sum().backward()
+        assert x.grad.shape == x.shape

@@ -5,8 +5,8 @@ from .proto_norm import (
     ProtoNorm2d,
     convert_batch_norm,
     prototype_labels,
-    prototype_weights,
 )
+from .prototype_statistics import prototype_weights
 
 __all__ = [
     'ConvNeXtStage',

@@ -11,31 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from mmps.models.collectives import gather_rows, sum_of_statistics
+from mmps.models.collectives import gather_rows
+from mmps.models.recomputation import is_recomputed
 from mmps.registry import MODELS
 
-
-def prototype_weights(pids: Tensor, everybody: Tensor) -> Tensor:
-    """The weight of each row in the mean of the prototypes, ``1 / (K n_y)``.
-
-    A prototype is the mean of the n_y rows of an identity y. Every row of a person without
-    identity (-1) is a prototype of its own; background (-2) is one.
-
-    Args:
-        pids: (B,) int64: 0..L-1, -1 or -2.
-        everybody: (N,) int64, the same of all rows of the step: those of ``pids`` and, where
-            several processes train together, of the others.
-
-    Returns:
-        (B,) float32; over all rows of the step they sum to 1.
-    """
-    ordered = everybody.sort().values
-
-    def share(of: Tensor) -> Tensor:
-        first, last = (torch.searchsorted(ordered, of, right=right) for right in (False, True))
-        return torch.where(of == -1, 1.0, 1 / (last - first))
-
-    return share(pids) / share(everybody).sum()
+from .prototype_statistics import (
+    Statistics,
+    normalise,
+    prototype_statistics,
+    prototype_weights,
+)
 
 
 class _ProtoNorm(_InstanceNorm):
@@ -45,12 +30,18 @@ class _ProtoNorm(_InstanceNorm):
     layer (``norm_decay_mult`` reaches it), but not a ``_BatchNorm``: the conversion to
     ``SyncBatchNorm`` (``sync_bn`` in a config) has to leave it alone. It needs none: where several
     processes train together, prototypes and statistics are those of the rows of all of them.
+
+    Where activation checkpointing (``with_cp``) runs a forward pass again in the backward pass, it
+    normalises by the statistics of the first time and tracks nothing, unlike BatchNorm. Each
+    forward pass must then be followed by its backward pass before the next one.
     """
 
     # Named as a BatchNorm ("bn1"), so that published ResNets load where it takes the place of one.
     _abbr_ = 'bn'
     # Of one forward pass: the weight of each row, and the number of rows of all processes.
     _labels: tuple[Tensor, int] | None = None
+    # Of the last forward pass, for activation checkpointing, which runs it again.
+    _statistics: Statistics | None = None
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -83,46 +74,39 @@ class _ProtoNorm(_InstanceNorm):
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        if self._labels is None:
+        if x.dtype.itemsize >= 4 and not torch.is_autocast_enabled(x.device.type):
+            return self._normalise(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._normalise(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self._labels is not None:
+            weights, total_rows = self._labels
+            if len(weights) != len(x):
+                raise ValueError(
+                    f'{type(self).__name__} got {len(x)} rows, but prototype_labels '
+                    f'{len(weights)} pids; give one pid a row.'
+                )
+            if total_rows == 0:
+                return x
+            statistics = prototype_statistics(x, weights, total_rows * x.shape[2:].numel())
+            self._track(statistics.mean, statistics.var, statistics.num)
+            self._statistics = statistics
+        if self._statistics is None or (self._labels is None and not is_recomputed()):
             raise RuntimeError(
                 f'{type(self).__name__} needs the identities of its rows in training: run the '
                 'forward pass inside `with prototype_labels(module, pids):`, as the RoI heads of '
                 'mmps do, or choose BatchNorm.'
             )
-        weights, total_rows = self._labels
-        if len(weights) != len(x):
-            raise ValueError(
-                f'{type(self).__name__} got {len(x)} rows, but prototype_labels {len(weights)} '
-                'pids; give one pid a row.'
-            )
-        if total_rows == 0:
-            return x
-        with torch.autocast(x.device.type, enabled=False):
-            return self._normalise(x, weights, total_rows)
-
-    def _normalise(self, x: Tensor, weights: Tensor, total_rows: int) -> Tensor:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        dims = [0, *range(2, x.dim())]
-        shape = [1, -1] + [1] * (x.dim() - 2)
-        num = total_rows * x.shape[2:].numel()
-        rows = wide.mean(dim=dims[1:]) if x.dim() > 2 else wide
-        mean = sum_of_statistics(weights.to(wide.dtype) @ rows)
-        centred = wide - mean.view(shape)
-        var = sum_of_statistics(centred.square().sum(dim=dims)) / num
-        self._track(mean.detach(), var.detach(), num)
-
-        out = centred * (var + self.eps).rsqrt().view(shape)
-        if self.affine:
-            out = out * self.weight.view(shape) + self.bias.view(shape)
-        return out.to(x.dtype)
+        return normalise(x, self._statistics, self.eps, weight=self.weight, bias=self.bias)
 
     def _track(self, mean: Tensor, var: Tensor, n: int) -> None:
         """Follow mean and unbiased variance of n values a channel; one value has no variance."""
         self.num_batches_tracked.add_(1)
         rate = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+        self.running_mean.lerp_(mean, rate)
         if n > 1:
-            self.running_var.lerp_((var * (n / (n - 1))).to(self.running_var.dtype), rate)
+            self.running_var.lerp_(var * (n / (n - 1)), rate)
 
 
 @MODELS.register_module(name=['PN1d', 'ProtoNorm1d'])

@@ -54,7 +54,8 @@ class LogitRPNHead(RPNHead):
             factors = [1 / factor for factor in img_meta['scale_factor']]
             results.bboxes = scale_boxes(results.bboxes, factors)
         sizes = results.bboxes[:, 2:] - results.bboxes[:, :2]
-        results = results[(sizes >= cfg.min_bbox_size).all(dim=1)]
+        # Indices, as every field selected by a mask would have a GPU waited for.
+        results = results[(sizes >= cfg.min_bbox_size).all(dim=1).nonzero().squeeze(1)]
         if with_nms:
             keep = batched_nms(
                 results.bboxes, results.scores, groups=results.level_ids, cfg=cfg.nms

@@ -1,3 +1,4 @@
+import torch
 from mmdet.models.task_modules.assigners import AssignResult, MaxIoUAssigner
 from torch import Tensor
 
@@ -16,9 +17,9 @@ class BestOverlapAssigner(MaxIoUAssigner):
     def assign_wrt_overlaps(self, overlaps: Tensor, gt_labels: Tensor) -> AssignResult:
         """Assign from overlaps (K boxes, N priors); labels (K,)."""
         result = super().assign_wrt_overlaps(overlaps, gt_labels)
-        positive = result.gt_inds > 0
-        if positive.any():
-            best = overlaps.argmax(dim=0)[positive]
-            result.gt_inds[positive] = best + 1
-            result.labels[positive] = gt_labels[best]
+        if len(overlaps) > 0:
+            # By masks, not by what they hold: a GPU is not waited for.
+            positive, best = result.gt_inds > 0, overlaps.argmax(dim=0)
+            result.gt_inds = torch.where(positive, best + 1, result.gt_inds)
+            result.labels = torch.where(positive, gt_labels[best], result.labels)
         return result

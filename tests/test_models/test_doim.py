@@ -13,7 +13,6 @@ from mmps.models import DOIMLoss, ImportanceQueue
 from mmps.models.losses import LookupTable, hardest_negatives
 
 TAU = 1 / 30
-VALID = torch.tensor(True)
 
 
 def unit(*rows: tuple[float, ...]) -> Tensor:
@@ -183,7 +182,7 @@ def test_empty_queue_takes_everything() -> None:
     queue = ImportanceQueue(4, 2)
     table = torch.zeros(3, 2)  # of nobody: every importance is 0
     x = unit((1, 0), (0, 1))
-    assert queue.push(x, queue.score(x, lookup(table)), VALID) == 2
+    assert queue.push(x, queue.score(x, lookup(table))) == 2
     torch.testing.assert_close(queue.vectors, torch.cat([x, torch.zeros(2, 2)]))
     assert queue.importance.tolist() == [0, 0, -math.inf, -math.inf]
     assert queue.age.tolist() == [0, 0, 0, 0]
@@ -192,7 +191,7 @@ def test_empty_queue_takes_everything() -> None:
 def test_candidate_beats_the_minimum() -> None:
     queue = smr(unit((1, 0), (0, 1)), [0.9, 0.5])
     x = unit((1, 1))
-    assert queue.push(x, torch.tensor([0.7]), VALID) == 1
+    assert queue.push(x, torch.tensor([0.7])) == 1
     torch.testing.assert_close(queue.vectors, torch.cat([unit((1, 0)), x]))
     assert queue.importance.tolist() == pytest.approx([0.9, 0.7])
     assert queue.age.tolist() == [1, 0]
@@ -217,7 +216,7 @@ def test_decay_lets_an_old_entry_go() -> None:
     queue = smr(unit((1, 0)), [1.0], decay=0.9)
     x, score = unit((0, 1)), torch.tensor([0.6])
     steps = 0
-    while queue.push(x, score, VALID) == 0:
+    while queue.push(x, score) == 0:
         steps += 1
         assert queue.age.item() == steps
     assert steps == 4  # 0.9^4 = 0.656 holds, 0.9^5 = 0.590 does not
@@ -228,30 +227,30 @@ def test_decay_lets_an_old_entry_go() -> None:
 def test_iterations_without_candidates_count() -> None:
     queue = smr(unit((1, 0)), [1.0], decay=0.5)
     for _ in range(3):
-        queue.push(torch.zeros(0, 2), torch.zeros(0), VALID)
+        queue.push(torch.zeros(0, 2), torch.zeros(0))
     assert queue.age.item() == 3
-    assert queue.push(unit((0, 1)), torch.tensor([0.1]), VALID) == 1  # 0.5^4 = 0.06
+    assert queue.push(unit((0, 1)), torch.tensor([0.1])) == 1  # 0.5^4 = 0.06
 
 
 def test_among_equals_the_earlier_stays() -> None:
     queue = ImportanceQueue(3, 2)
     x = F.normalize(torch.arange(10.0).view(5, 2) + 1)
-    assert queue.push(x, torch.zeros(5), VALID) == 3
+    assert queue.push(x, torch.zeros(5)) == 3
     torch.testing.assert_close(queue.vectors, x[:3])
-    assert queue.push(x[3:], torch.zeros(2), VALID) == 0
+    assert queue.push(x[3:], torch.zeros(2)) == 0
     torch.testing.assert_close(queue.vectors, x[:3])
 
 
 def test_places_that_stay_empty_for_long() -> None:
     queue = ImportanceQueue(3, 2, decay=0.5)
     x = unit((1, 0))
-    queue.push(x, torch.tensor([1.0]), VALID)
+    queue.push(x, torch.tensor([1.0]))
     queue.age[0] = 2000  # 0.5^2000 underflows
     for _ in range(3):
-        queue.push(torch.zeros(0, 2), torch.zeros(0), VALID)
+        queue.push(torch.zeros(0, 2), torch.zeros(0))
     torch.testing.assert_close(queue.vectors[:1], x)
     assert queue.importance.tolist() == [1, -math.inf, -math.inf]
-    queue.push(unit((0, 1)), torch.tensor([0.2]), VALID)
+    queue.push(unit((0, 1)), torch.tensor([0.2]))
     torch.testing.assert_close(queue.vectors, torch.cat([unit((0, 1), (1, 0)), torch.zeros(1, 2)]))
 
 
@@ -263,7 +262,7 @@ def test_sequential_replacement_is_the_selection_of_the_best(candidates: int, se
     for _ in range(8):
         x = rng.normal(size=(candidates, 3))
         scores = rng.exponential(size=candidates)
-        entered = queue.push(torch.from_numpy(x).float(), torch.from_numpy(scores).float(), VALID)
+        entered = queue.push(torch.from_numpy(x).float(), torch.from_numpy(scores).float())
         assert entered == plain.push(x, list(scores))
         order = np.argsort(-plain.omega(), kind='stable')
         np.testing.assert_allclose(queue.vectors.numpy(), plain.vectors[order], rtol=0, atol=1e-6)

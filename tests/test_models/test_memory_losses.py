@@ -26,7 +26,6 @@ from mmps.models.losses import (
 )
 
 PERSONS, PLACES, DIM, ROWS, STEPS = 7, 5, 8, 24, 12
-VALID = torch.tensor(True)
 
 LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = dict(
     oim=OIMLoss,
@@ -132,7 +131,7 @@ def test_queue_wraps(rows: int) -> None:
     queue, plain, head = CircularQueue(5, 2), np.zeros((5, 2)), 0
     for t in range(4):
         x = torch.arange(2.0 * rows).view(rows, 2) + 100 * t
-        assert queue.push(x, VALID) == min(rows, 5)
+        assert queue.push(x) == min(rows, 5)
         head = fifo(plain, head, x.numpy())
         np.testing.assert_array_equal(queue.vectors.numpy(), plain)
         assert queue.head == head
@@ -143,13 +142,13 @@ def test_a_row_that_cancels_its_prototype_leaves_it() -> None:
     table.vectors[0] = torch.tensor([1.0, 0.0])
     share = torch.tensor([0.5, 0.5])
     opposite = torch.tensor([[-1.0, 0.0]])
-    table.update(opposite.repeat(2, 1), torch.tensor([0]), [1, 1], share, VALID)
+    table.update(opposite.repeat(2, 1), torch.tensor([0]), [1, 1], share)
     assert table.vectors.tolist() == [[1.0, 0.0]]
 
 
 def test_a_row_that_does_not_count_is_no_first_prototype() -> None:
     table = LookupTable(2, 2)
-    table.update(torch.eye(2), torch.tensor([0, 1]), [2], torch.tensor([0.0, 1.0]), VALID)
+    table.update(torch.eye(2), torch.tensor([0, 1]), [2], torch.tensor([0.0, 1.0]))
     assert table.vectors.tolist() == [[0, 0], [0, 1]]
 
 

@@ -79,7 +79,8 @@ def staged(loss: InstanceMatchingLoss, pids: list[int]) -> InstanceMatchingLoss:
 def test_the_memory_is_written_without_a_look_at_it(name: str, pids: list[int]) -> None:
     loss = staged(LOSSES[name](PERSONS, PLACES, dim=DIM), pids)
     run(loss.commit)
-    assert loss._last_update['queue_replaced'].device.type == 'cuda'
+    assert loss._staged is None
+    assert 'queue_replaced' in loss._last_update
     assert loss.table.vectors.device.type == 'cuda'
 
 
@@ -93,7 +94,8 @@ def test_a_table_spread_over_processes(name: str, monkeypatch: pytest.MonkeyPatc
     loss = LOSSES[name](PERSONS, PLACES, dim=DIM, sharded=True)
     assert isinstance(loss.table, ShardedLookupTable)
     run(staged(loss, [0, 0, 1, -1, -2, 6, -1, 0]).commit)
-    assert loss._last_update['queue_replaced'].device.type == 'cuda'
+    assert 'queue_replaced' in loss._last_update
+    assert loss.table.vectors.device.type == 'cuda'
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def test_rounds_of_any_rows(seed: int) -> None:
 
 def test_a_step_is_in_that_order() -> None:
     x = torch.arange(5.0)[:, None]
-    step = make_step(x, torch.tensor([4, -1, 2, 2, -1]), 10 + x[:, 0], torch.tensor(True))
+    pids = torch.tensor([4, -1, 2, 2, -1])
+    step = make_step(x, pids, 10 + x[:, 0], pids.numpy())
     assert step.x.flatten().tolist() == [2, 0, 3]
     assert step.weights is not None
     assert step.weights.tolist() == [12, 10, 13]
@@ -44,6 +45,7 @@ def test_a_step_is_in_that_order() -> None:
     assert step.others.flatten().tolist() == [1, 4]
     assert step.other_weights is not None
     assert step.other_weights.tolist() == [11, 14]
-    unweighted = make_step(x, torch.full((5,), -1), None, torch.tensor(True))
+    pids = torch.full((5,), -1)
+    unweighted = make_step(x, pids, None, pids.numpy())
     assert unweighted.weights is unweighted.other_weights is None
     assert unweighted.persons.tolist() == unweighted.sizes == []

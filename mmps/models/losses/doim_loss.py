@@ -94,21 +94,22 @@ class DOIMLoss(InstanceMatchingLoss):
         known, held = (part.amax(dim=1) for part in similarities.split(split, dim=1))
         return self.queue.importance_of(self.temperature * known, self.temperature * held)
 
-    def _update(self, step: Step) -> dict[str, Tensor]:
+    def _update(self, step: Step) -> dict[str, float | Tensor]:
+        entered: int | Tensor
         if isinstance(self.queue, ImportanceQueue):
             importance = step.other_weights
             if importance is None:
                 # The table is written below: candidates are scored before.
                 importance = self.queue.score(step.others, self.table)
-            entered = self.queue.push(step.others, importance, step.valid)
+            entered = self.queue.push(step.others, importance)
         else:
-            entered = self.queue.push(step.others, step.valid)
+            entered = self.queue.push(step.others)
         figures = dict(queue_replaced=self._share_of_queue(entered))
         if self.hea:
             figures['hea_weight'] = self._update_by_hardness(step).mean()
         else:
             share = 1 - self.momentum
-            self.table.update(step.x, step.persons, step.sizes, share, step.valid)
+            self.table.update(step.x, step.persons, step.sizes, share)
         return figures
 
     def _update_by_hardness(self, step: Step) -> Tensor:
@@ -123,4 +124,4 @@ class DOIMLoss(InstanceMatchingLoss):
             weight = torch.sigmoid(margin / self.temperature)
             return torch.where(known, weight, 1.0) if number == 0 else weight
 
-        return self.table.update(step.x, step.persons, step.sizes, share, step.valid)
+        return self.table.update(step.x, step.persons, step.sizes, share)

@@ -60,7 +60,7 @@ class ImportanceQueue(nn.Module):
         return known.clamp(min=0) / (held.clamp(min=0) + self.eps)
 
     @torch.no_grad()
-    def push(self, embeddings: Tensor, importance: Tensor, valid: Tensor) -> Tensor:
+    def push(self, embeddings: Tensor, importance: Tensor) -> Tensor:
         """Let an iteration pass and keep the Q most important of entries and candidates.
 
         That is what remains when one candidate after another replaces the entry of lowest
@@ -70,20 +70,18 @@ class ImportanceQueue(nn.Module):
         Args:
             embeddings: (B, D), the candidates of a step.
             importance: (B,), as :meth:`score` gave it before anything of the step was written.
-            valid: () bool; where it is false nothing happens.
 
         Returns:
             () int64, how many candidates entered.
         """
         size = len(self.vectors)
         # An empty place does not age: -inf would become NaN where decay ** age underflows.
-        self.age.add_((self.importance >= 0) & valid)
+        self.age.add_(self.importance >= 0)
         age = torch.cat([self.age, self.age.new_zeros(len(embeddings))])
         entered = torch.cat([self.importance, importance.to(self.importance.dtype)])
         vectors = torch.cat([self.vectors, embeddings.to(self.vectors.dtype)])
         # A stable sort, unlike topk, decides ties alike on every device and process.
         order = (entered * self.decay**age).argsort(descending=True, stable=True)[:size]
-        order = torch.where(valid, order, torch.arange(size, device=order.device))
         torch.index_select(vectors, 0, order, out=self.vectors)
         self.importance.copy_(entered[order])
         self.age.copy_(age[order])

@@ -56,7 +56,7 @@ class InstanceMatchingLoss(BaseModule):
         self.temperature = temperature
         self.loss_weight = loss_weight
         self._staged: Step | None = None
-        self._last_update: dict[str, Tensor] = {}
+        self._last_update: dict[str, float | Tensor] = {}
 
     @property
     def num_persons(self) -> int:
@@ -101,6 +101,9 @@ class InstanceMatchingLoss(BaseModule):
     ) -> Tensor:
         """Put the rows of all processes in order for :meth:`commit`.
 
+        None are staged where the loss or one of them is not finite: such a step does not count. On
+        a GPU the host waits here to see it, and whose the rows are, and needs not when it writes.
+
         Args:
             x: (B, D) float32, norm 1, of this process.
             y: (B,) int64, 0..L-1 or -1.
@@ -115,18 +118,19 @@ class InstanceMatchingLoss(BaseModule):
             weights = self._row_weights(ious, similarities)
         columns = (x, y) if weights is None else (x, y, weights)
         x, y, *gathered = gather_rows(*columns)
-        loss = sum_of_losses(total) / (y >= 0).sum().clamp(min=1)
-        # One sum is not finite if any row is not.
-        valid = torch.isfinite(loss.detach() + x.sum())
-        self._staged = make_step(x, y, gathered[0] if gathered else None, valid)
-        return loss
+        total = sum_of_losses(total)
+        # The sum is not finite if any row is not.
+        finite = torch.isfinite(total.detach() + x.sum())
+        on_host = torch.cat([y, finite[None]]).cpu().numpy()
+        step = make_step(x, y, gathered[0] if gathered else None, on_host[:-1])
+        self._staged = step if on_host[-1] else None
+        return total / max(len(step.x), 1)
 
     @torch.no_grad()
     def commit(self) -> None:
         """Write the staged rows to table and queue, once.
 
-        Without staged rows, or where the loss or one of them is not finite, the memory stays as
-        it is. On a GPU the host never waits here.
+        Without staged rows the memory stays as it is. On a GPU the host never waits here.
         """
         if self._staged is None:
             return
@@ -142,8 +146,8 @@ class InstanceMatchingLoss(BaseModule):
         """A number (B,) by row that the update needs; arguments as those of :meth:`stage`."""
         return None
 
-    def _update(self, step: Step) -> dict[str, Tensor]:
-        """Write one step to table and queue, where it is valid.
+    def _update(self, step: Step) -> dict[str, float | Tensor]:
+        """Write one step to table and queue.
 
         Returns:
             Scalars for :meth:`statistics`.
@@ -170,10 +174,11 @@ class InstanceMatchingLoss(BaseModule):
             filled_queue=queued / len(self.queue.vectors),
             **self._last_update,
         )
-        values = torch.stack([value.float() for value in figures.values()]).tolist()
+        tensors = [torch.as_tensor(v, device=table.device).float() for v in figures.values()]
+        values = torch.stack(tensors).tolist()
         return {
             name: value for name, value in zip(figures, values, strict=True) if math.isfinite(value)
         }
 
-    def _share_of_queue(self, entries: Tensor) -> Tensor:
+    def _share_of_queue(self, entries: int | Tensor) -> float | Tensor:
         return entries / max(len(self.queue.vectors), 1)

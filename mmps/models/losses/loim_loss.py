@@ -67,8 +67,8 @@ class LOIMLoss(InstanceMatchingLoss):
         assert ious is not None
         return ious.clamp(self.iou_min, 1 - self.eps)
 
-    def _update(self, step: Step) -> dict[str, Tensor]:
+    def _update(self, step: Step) -> dict[str, float | Tensor]:
         assert step.weights is not None
-        self.table.update(step.x, step.persons, step.sizes, step.weights, step.valid)
-        entered = self.queue.push(step.others, step.valid)
+        self.table.update(step.x, step.persons, step.sizes, step.weights)
+        entered = self.queue.push(step.others)
         return dict(queue_replaced=self._share_of_queue(entered))

@@ -92,9 +92,7 @@ class LookupTable(nn.Module):
         return sum_of_filled(self.vectors)
 
     @torch.no_grad()
-    def update(
-        self, x: Tensor, persons: Tensor, sizes: list[int], share: Share, valid: Tensor
-    ) -> Tensor:
+    def update(self, x: Tensor, persons: Tensor, sizes: list[int], share: Share) -> Tensor:
         """Mix rows into their prototypes: ``v <- normalise((1 - share) v + share x)``.
 
         The result is that of taking the rows in batch order, one after another. Where v and x
@@ -107,7 +105,6 @@ class LookupTable(nn.Module):
             share: how much a row counts: a number, one a row (N,), or a function that returns it
                 (n,) and is given the number of the round, from 0, its rows (n, D) and their
                 prototypes as they stand (n, D), both in float64.
-            valid: () bool; where it is false nothing is written.
 
         Returns:
             (N,) float64, the shares that were used.
@@ -117,18 +114,18 @@ class LookupTable(nn.Module):
         vectors = self.vectors.index_select(0, persons).double()
         shares = vectors.new_empty(len(x))
         if isinstance(share, Tensor):
-            shares.copy_(share)
+            shares.copy_(share).mul_(1 - _STAYS)
         elif not callable(share):
-            shares.fill_(share)
+            shares.fill_(share * (1 - _STAYS))
         rounds = zip(x.double().split(sizes), shares[:, None].split(sizes), strict=True)
         for number, (rows, row_shares) in enumerate(rounds):
             v = vectors[: len(rows)]
             if callable(share):
-                row_shares.copy_(share(number, rows, v)[:, None])
-            v.lerp_(rows, row_shares * (1 - _STAYS))
-            # A person who has no prototype keeps none where a share is 0.
+                torch.mul(share(number, rows, v)[:, None], 1 - _STAYS, out=row_shares)
+            v.lerp_(rows, row_shares)
+            # Zero where a person who has no prototype gets a row that does not count.
             v /= torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_(min=1e-30)
-        write(self.vectors, persons, vectors, valid)
+        self.vectors.index_copy_(0, persons, vectors.to(self.vectors.dtype))
         return shares
 
 
@@ -153,31 +150,21 @@ class CircularQueue(nn.Module):
         self.register_buffer('head', torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, embeddings: Tensor, valid: Tensor) -> Tensor:
+    def push(self, embeddings: Tensor) -> int:
         """Write rows (B, D) at the head, in order; of more than Q rows the last Q stay.
 
-        Args:
-            embeddings: (B, D), norm 1.
-            valid: () bool; where it is false nothing is written.
-
         Returns:
-            () int64, how many entries were written.
+            How many entries were written.
         """
         size, rows = len(self.vectors), len(embeddings)
         if size == 0:
-            return torch.zeros_like(self.head)
+            return 0
         kept = embeddings[-size:]
         first = self.head + (rows - len(kept))
         places = (first + torch.arange(len(kept), device=first.device)) % size
-        write(self.vectors, places, kept, valid)
-        self.head.add_(rows * valid).remainder_(size)
-        return len(kept) * valid
-
-
-def write(memory: Tensor, places: Tensor, rows: Tensor, valid: Tensor) -> None:
-    """Write rows (B, D) to places (B,) of a memory if they are valid; the host does not look."""
-    before = memory.index_select(0, places)
-    memory.index_copy_(0, places, torch.where(valid, rows.to(memory.dtype), before))
+        self.vectors.index_copy_(0, places, kept.to(self.vectors.dtype))
+        self.head.add_(rows).remainder_(size)
+        return len(kept)
 
 
 def filled(vectors: Tensor) -> Tensor:

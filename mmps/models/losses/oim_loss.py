@@ -48,7 +48,7 @@ class OIMLoss(InstanceMatchingLoss):
         )
         self.momentum = momentum
 
-    def _update(self, step: Step) -> dict[str, Tensor]:
-        self.table.update(step.x, step.persons, step.sizes, 1 - self.momentum, step.valid)
-        entered = self.queue.push(step.others, step.valid)
+    def _update(self, step: Step) -> dict[str, float | Tensor]:
+        self.table.update(step.x, step.persons, step.sizes, 1 - self.momentum)
+        entered = self.queue.push(step.others)
         return dict(queue_replaced=self._share_of_queue(entered))

@@ -110,16 +110,14 @@ class ShardedLookupTable(LookupTable):
         return sum_of_statistics(total), sum_of_statistics(number)
 
     @torch.no_grad()
-    def update(
-        self, x: Tensor, persons: Tensor, sizes: list[int], share: Share, valid: Tensor
-    ) -> Tensor:
+    def update(self, x: Tensor, persons: Tensor, sizes: list[int], share: Share) -> Tensor:
         """See :meth:`LookupTable.update`; every process gives the rows of all.
 
         Those of other processes' persons are mixed into the last row, which is cleared again: their
         number, which only the device knows, does not matter.
         """
         places = self._places(persons)
-        shares = super().update(x, places, sizes, share, valid)
+        shares = super().update(x, places, sizes, share)
         self.vectors[-1].zero_()
         of_rows = torch.cat([places[:0], *(places[:size] for size in sizes)])
         return sum_of_statistics(torch.where(of_rows < self._size, shares, 0.0))

@@ -22,7 +22,6 @@ class Step(NamedTuple):
         weights: (N,) float32, by labelled row; None where the loss has none.
         others: (M, D) float32, rows of persons without identity, in batch order.
         other_weights: (M,) float32, theirs; None where the loss has none.
-        valid: () bool, on the rows' device: whether the step counts. The host does not wait for it.
     """
 
     x: Tensor
@@ -31,41 +30,29 @@ class Step(NamedTuple):
     weights: Tensor | None
     others: Tensor
     other_weights: Tensor | None
-    valid: Tensor
 
 
-def make_step(x: Tensor, pids: Tensor, weights: Tensor | None, valid: Tensor) -> Step:
+def make_step(x: Tensor, pids: Tensor, weights: Tensor | None, on_host: np.ndarray) -> Step:
     """Put the rows of a step in order.
-
-    On a GPU the host waits for ``pids`` here, so that nothing has to wait when the rows are
-    written.
 
     Args:
         x: (B, D) float32, in batch order.
         pids: (B,) int64: 0..L-1 labelled, -1 a person without identity.
         weights: (B,) float32, or None.
-        valid: () bool.
+        on_host: ``pids`` once more: sizes depend on them, and a GPU's the host would wait for.
     """
-    labelled, others, sizes = plan_rounds(pids.cpu().numpy())
+    labelled, others, sizes = plan_rounds(on_host)
     order = torch.from_numpy(np.concatenate([labelled, others]))
     if x.is_cuda:
         order = order.pin_memory()
     order = order.to(x.device, non_blocking=True)
-    first_round = order[: sizes[0] if sizes else 0]
     split = [len(labelled), len(others)]
-    ordered, ordered_others = x.index_select(0, order).split(split)
+    labelled_x, other_x = x.index_select(0, order).split(split)
     row_weights, other_weights = None, None
     if weights is not None:
         row_weights, other_weights = weights.index_select(0, order).split(split)
-    return Step(
-        ordered,
-        pids.index_select(0, first_round),
-        sizes,
-        row_weights,
-        ordered_others,
-        other_weights,
-        valid,
-    )
+    persons = pids.index_select(0, order[: sizes[0] if sizes else 0])
+    return Step(labelled_x, persons, sizes, row_weights, other_x, other_weights)
 
 
 def plan_rounds(pids: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -78,10 +65,10 @@ def plan_rounds(pids: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
         Labelled rows (N,), the others (M,), and the sizes of the rounds.
     """
     by_person = pids.argsort(kind='stable')
-    others, rows = np.split(by_person, [np.count_nonzero(pids < 0)])
-    ids = pids[rows]
+    others, labelled = np.split(by_person, [np.count_nonzero(pids < 0)])
+    ids = pids[labelled]
     first = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-    count = np.diff(np.append(first, len(ids)))
+    count = np.diff(first, append=len(ids))
     turn = np.arange(len(ids)) - first.repeat(count)
     order = np.lexsort((-count.repeat(count), turn))
-    return rows[order], others, np.bincount(turn).tolist()
+    return labelled[order], others, np.bincount(turn).tolist()

@@ -1,6 +1,7 @@
 """Galleries: detected persons of images and videos, kept in shards that everything is made from."""
 
 from .coverage import Coverage, SourceEnd
+from .deletion import DeletionReport
 from .indexing import DEFAULT_FPS, IndexReport, Progress, index_sources
 from .reading import Share
 from .schema import LARGE_COLUMNS, gallery_schema, make_rows, row_id, thumbnail, to_arrays
@@ -13,6 +14,7 @@ __all__ = [
     'DEFAULT_FPS',
     'LARGE_COLUMNS',
     'Coverage',
+    'DeletionReport',
     'Gallery',
     'IndexReport',
     'Progress',

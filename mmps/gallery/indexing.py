@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -103,7 +102,7 @@ def index_sources(
     fps: float | None = None,
     camera: str = '',
     camera_pattern: str | None = None,
-    start: datetime | None = None,
+    start: float | None = None,
     decoder: Decoder = 'auto',
     batch_size: int = 1,
     share: Share = WHOLE,
@@ -125,8 +124,7 @@ def index_sources(
         camera: name of the camera of all sources; or
         camera_pattern: regular expression with one group, the camera, which is looked for in the
             path of each source; '' is the camera of those in which it is not found.
-        start: when the videos begin; local time if it has no time zone. Images have their time from
-            EXIF.
+        start: when the videos begin, in seconds since 1970. Images have their time from EXIF.
         decoder: what reads videos.
         batch_size: frames of one size that go through the network together.
         share: which part of the frames is this process's; the others are left to others.
@@ -147,9 +145,13 @@ def index_sources(
             f'{detector.model_id}); their embeddings cannot be compared. Use that one, '
             f'{gallery.model}, or another folder for a new gallery.'
         )
+    if gallery.deletion_is_pending():
+        raise ValueError(
+            f'{gallery.root}: a deletion was broken off. Finish it: mmps delete {gallery.root}'
+        )
     sampling = Sampling(every, DEFAULT_FPS if every is None and fps is None else fps)
     camera_of = _naming(camera, camera_pattern)
-    offset = start.timestamp() if start is not None else 0.0
+    offset = start or 0.0
     began = time.monotonic()
     paths = find_sources(sources)
     done = gallery.coverage()

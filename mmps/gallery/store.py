@@ -8,7 +8,7 @@
 import fcntl
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +16,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mmps.files import whole_file
+from mmps.visualization.scenes import find_scene
 
 from .catalog import Catalog
 from .coverage import NOTHING, Coverage, SourceEnd, merge
+from .deletion import DeletionReport, delete, is_pending
 from .lookup import RowLookup
 from .schema import LARGE_COLUMNS, gallery_schema
 from .shards import ShardsChangedError, ShardVersion, write_shard
+from .sources import is_video, read_image
 from .track_cache import TrackCache
+from .videos import read_frame
 
 FORMAT = 1
 
@@ -265,6 +270,62 @@ class Gallery:
             path = self.root / 'shards' / f'{uuid.uuid4().hex}.parquet'
             write_shard(path, rows.filter(pa.array(keep, pa.bool_())), new, model_id=self.model_id)
         return path
+
+    def delete(
+        self,
+        *,
+        row_ids: Iterable[int] = (),
+        sources: Iterable[str] = (),
+        index: Callable[[list[int]], None] | None = None,
+    ) -> DeletionReport:
+        """Delete rows for good, and make sure that nothing of them is left.
+
+        The frames of deleted rows still count as searched, so that nobody comes back when their
+        source is indexed again; those of deleted sources do not. Killed at any moment, it leaves a
+        whole gallery, and is brought to its end by the next call, with or without arguments.
+
+        Args:
+            row_ids: rows to delete.
+            sources: sources to delete, with all their rows.
+            index: called with the ids of all rows that are gone from the shards, to remove them
+                from indexes before the files are searched.
+
+        Raises:
+            KeyError: rows or sources that the gallery does not have; nothing is deleted then.
+        """
+
+        def forget(gone: list[int], of_sources: list[str]) -> None:
+            self._tracks.forget(of_sources)
+            if index is not None:
+                index(gone)
+
+        with self.locked():
+            return delete(self.root, row_ids=row_ids, sources=sources, forget=forget)
+
+    def deletion_is_pending(self) -> bool:
+        """Whether a deletion was killed before its end; :meth:`delete` finishes it."""
+        return is_pending(self.root)
+
+    def scene(
+        self, source: str, frame: int, *, data_root: str | Path | None = None
+    ) -> NDArray[np.uint8]:
+        """The image that a row was found in, read from its source.
+
+        Args:
+            source: of the row.
+            frame: of the row.
+            data_root: folder of the footage where it has moved: the longest tail of the source's
+                path that is there below it is read.
+
+        Returns:
+            BGR, (H, W, 3).
+
+        Raises:
+            FileNotFoundError: the source is not there; the message names it.
+            ValueError: it cannot be read.
+        """
+        path = str(find_scene(source, data_root))
+        return read_frame(path, frame) if is_video(path) else read_image(path).image
 
     @contextmanager
     def locked(self) -> Iterator[None]:

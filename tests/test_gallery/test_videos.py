@@ -165,7 +165,7 @@ def test_sources_are_found_by_the_ends_of_their_names(
     expected = [str(tmp_path / name) for name in ('a.png', 'b.JPG', 'deep/er/c.MP4')]
     assert find_sources(['.']) == expected
     assert find_sources(['deep/../a.png', tmp_path / 'a.png']) == expected[:1]
-    with pytest.raises(FileNotFoundError, match='there is no x.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'there is no x\.jpg'):
         find_sources(['x.jpg'])
     with pytest.raises(ValueError, match=r'notes.txt: neither image .* nor video'):
         find_sources(['notes.txt'])

@@ -56,7 +56,8 @@ def convert_checkpoint(
         raise FileNotFoundError(f'{source}: no such checkpoint')
     config, to_mmps, from_mmps = METHODS[method]
     init_default_scope('mmdet')
-    names = list(MODELS.build(Config.fromfile(CONFIGS / config).model).state_dict())
+    with torch.device('meta'):  # its names are wanted alone
+        names = list(MODELS.build(Config.fromfile(CONFIGS / config).model).state_dict())
     checkpoint = torch.load(source, map_location='cpu')
     unread: dict[str, int] = {}
     try:

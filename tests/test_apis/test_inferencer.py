@@ -100,6 +100,21 @@ def test_paths_folders_and_arrays_are_one_and_the_same(
     assert not np.array_equal(from_folder[0].bboxes, from_folder[1].bboxes)
 
 
+def test_arrays_are_resized_as_files_are_that_are_decoded_smaller(
+    tiny_config: Config, tiny_weights: Path, evaluated: Predictions
+) -> None:
+    config = copy.deepcopy(tiny_config)
+    pipeline = config.test_dataloader.dataset.pipeline
+    scale = pipeline[1]['scale']
+    pipeline[:2] = [dict(type='mmps.LoadResizedImage', scale=scale)]
+    at_once = PersonSearchInferencer(config, tiny_weights, device='cpu', score_thr=0.0)
+    path = evaluated.image_paths[0]
+    [from_path], [from_array] = at_once.detect(path), at_once.detect(cv2.imread(str(path)))
+    assert len(from_path) > 0
+    np.testing.assert_allclose(from_path.bboxes, from_array.bboxes)
+    np.testing.assert_allclose(from_path.embeddings, from_array.embeddings)
+
+
 def test_persons_are_ordered_and_those_of_low_scores_left_out(
     inferencer: PersonSearchInferencer, tiny_weights: Path, evaluated: Predictions
 ) -> None:

@@ -12,7 +12,12 @@ from person_boxes import LEFT_BOX, RIGHT_BOX
 
 from mmps.registry import VISUALIZERS
 from mmps.visualization import PersonSearchVisualizer, RankedResult, pid_color
-from mmps.visualization.person_search_visualizer import RIGHT_COLOR, TRUTH_COLOR, WRONG_COLOR
+from mmps.visualization.person_search_visualizer import (
+    RESULT_COLOR,
+    RIGHT_COLOR,
+    TRUTH_COLOR,
+    WRONG_COLOR,
+)
 from mmps.visualization.scenes import Image, read_scene
 
 NO_BOXES = np.empty((0, 4), dtype=np.float32)
@@ -98,6 +103,32 @@ def test_result_is_green_or_red(
     assert is_color(tile, RIGHT_COLOR).any() == correct
     assert is_color(tile, WRONG_COLOR).any() != correct
     assert not is_color(tile, TRUTH_COLOR).any()
+
+
+def test_a_result_that_nobody_has_judged_is_orange(
+    visualizer: PersonSearchVisualizer, scenes: list[Path]
+) -> None:
+    result = RankedResult(scenes[0], LEFT_BOX, 0.7)
+    scene = visualizer.draw_scene(scenes[0], LEFT_BOX, width=300, color=result.color)
+    row = visualizer.draw_search(scenes[1], RIGHT_BOX, [result])
+    for picture in (visualizer.draw_result(result), scene, row[:, 248:]):
+        assert is_color(picture, RESULT_COLOR).any()
+        assert not is_color(picture, RIGHT_COLOR).any()
+        assert not is_color(picture, WRONG_COLOR).any()
+
+
+def test_numbered_persons_have_colours_of_their_own(
+    visualizer: PersonSearchVisualizer, scenes: list[Path]
+) -> None:
+    drawn = visualizer.draw_numbered(scenes[0], np.stack([LEFT_BOX, RIGHT_BOX]))
+    assert drawn.shape == read_scene(scenes[0]).shape
+    middle = (LEFT_BOX[2] + RIGHT_BOX[0]) / 2
+    for number, left in ((1, True), (2, False)):
+        columns = np.nonzero(is_color(drawn, pid_color(number), tolerance=60))[1]
+        assert len(columns) > 0
+        assert ((columns < middle) == left).all()
+    untouched = visualizer.draw_numbered(scenes[0], np.zeros((0, 4), np.float32))
+    assert np.array_equal(untouched, read_scene(scenes[0]))
 
 
 def test_ground_truth_is_dashed_and_the_detection_is_not(

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from .slots import Slots, selector
 
 TARGET_RECALL = 0.995
-"""Recall@10 that the number of lists to visit is chosen for, on rows of the gallery itself. A new
-view of a person is a somewhat harder query, for which 0.99 shall hold."""
+"""Recall@10 that the number of lists to visit is chosen for, on rows of the gallery itself as
+queries; for others 0.99 shall hold."""
 
 _ROWS_PER_CENTRE = 50  # of a sample; k-means wants at least 39
 _NEIGHBOURS = 10
 _BATCH = 65536
+# Codes to compare, from which on to start threads for one query. Starting them takes little only
+# where the cores have nothing else to do.
+_WORTH_THREADS = 100_000
 
 
 class InvertedRows:
@@ -43,8 +46,6 @@ class InvertedRows:
         self.visit = visit
         self.built = built
         self._index = index
-        # The lists of one query over the cores, not a query to each core.
-        self._index.parallel_mode = 1
 
     @classmethod
     def build(cls, slots: Slots, embed_dim: int) -> 'InvertedRows':
@@ -110,6 +111,9 @@ class InvertedRows:
         lists = self._index.nlist
         enough = max(self.visit * len(self.slots) / count, 4 * lists * wanted / count)
         for visit in (min(math.ceil(enough), lists), lists):
+            # 1: the lists of one query over the cores; 0: a query to each core.
+            much = visit / lists * len(self.slots) > _WORTH_THREADS
+            self._index.parallel_mode = int(len(queries) == 1 and much)
             parameters = faiss.SearchParametersIVF(nprobe=visit, sel=selector(selected))
             _, found = self._index.search(queries, wanted, params=parameters)
             if (found[:, k - 1] >= 0).all():
@@ -130,7 +134,7 @@ def _candidates(k: int) -> int:
 
 def _lists_to_visit(index: faiss.IndexIVFScalarQuantizer, slots: Slots) -> int:
     """The smallest number of lists that reaches the recall, in steps of a fifth."""
-    rows = np.random.default_rng(0).choice(slots.alive(), min(200, len(slots)), replace=False)
+    rows = np.random.default_rng(0).choice(slots.alive(), min(500, len(slots)), replace=False)
     queries = slots.embeddings(rows)
     # A row finds itself at once, which must not count.
     exact = exact_neighbours(slots, queries, k=_NEIGHBOURS + 1)

@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
@@ -151,27 +150,6 @@ def test_without_the_hook_the_next_forward_commits() -> None:
     torch.testing.assert_close(model.memory.table.vectors[[0, 1]], rows[[0, 2]].detach())
     assert not model.memory.table.vectors[[2, 3]].any()
     assert model.memory.queue.head == 2
-
-
-class SkipsTheSecondStep(OptimWrapper):
-    """As the gradient scaler of mixed precision where gradients overflow."""
-
-    def step(self, **kwargs: Any) -> None:
-        if self._inner_count != 2:
-            super().step(**kwargs)
-
-
-def test_skipped_step_leaves_the_memory_as_it_was(tmp_path: Path) -> None:
-    runner = make_runner(
-        tmp_path, unit='iteration', optim_wrapper=dict(type=SkipsTheSecondStep), max_epochs=2
-    )
-    runner.train()
-    saved = [torch.load(tmp_path / f'iter_{n}.pth', weights_only=True) for n in (1, 2, 3)]
-    states = [checkpoint['state_dict'] for checkpoint in saved]
-    assert states[0]['head.loss_reid.table.vectors'].any()
-    for name, value in states[0].items():
-        assert torch.equal(states[1][name], value), name
-    assert [int(state['head.loss_reid.queue.head']) for state in states] == [2, 2, 4]
 
 
 def test_accumulated_gradients_update_the_memory_every_forward(tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ class LogitRPNHead(RPNHead):
     ``nms`` of the test settings is that of :func:`mmps.models.nms.batched_nms`.
     """
 
+    def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As MMDet's; float32 also in mixed precision, which has too few digits for coordinates."""
+        logits, deltas = super().forward_single(x)
+        return logits.float(), deltas.float()
+
     def _predict_by_feat_single(
         self,
         cls_score_list: list[Tensor],

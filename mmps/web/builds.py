@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from mmengine.logging import print_log
@@ -38,20 +38,20 @@ class Builder:
         folder: Path,
         index: str | None = None,
     ) -> None:
-        self._galleries = galleries
+        self.galleries = galleries
         self._model = model
         self._roots = roots
         self._folder = folder
         self._index = index
         self._states: dict[str, str] = {}
-        self._running: set[str] = set()
+        self._builds: dict[str, Future[None]] = {}
         self._starting = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix='build')
 
     @property
     def busy(self) -> bool:
         """Whether a gallery is being built, or waits for its turn."""
-        return bool(self._running)
+        return not all(build.done() for build in list(self._builds.values()))
 
     def folders(self) -> list[str]:
         """Folders to choose from."""
@@ -81,9 +81,9 @@ class Builder:
         source = inside(folder, self._roots)
         sources = [path for path in find_sources([source]) if _is_inside(path, self._roots)]
         with self._starting:
-            if name in self._running:
+            if name in self._builds and not self._builds[name].done():
                 raise ValueError(f'{name} is being built: wait until it is done')
-            if name in self._galleries and self._galleries[name].gallery.root != root:
+            if name in self.galleries and self.galleries[name].gallery.root != root:
                 raise ValueError(f'There is a gallery {name} from elsewhere: choose another name')
             gallery = Gallery.create(
                 root,
@@ -91,13 +91,18 @@ class Builder:
                 embed_dim=self._model.embed_dim,
                 model=self._model.origin,
             )
-            if name not in self._galleries:
-                self._galleries[name] = OpenGallery(
+            if name not in self.galleries:
+                self.galleries[name] = OpenGallery(
                     root, model_id=self._model.model_id, index=self._index
                 )
-            self._running.add(name)
             self._states[name] = 'waiting for its turn'
-        self._worker.submit(self._build, name, gallery, sources, camera, fps)
+            self._builds[name] = self._worker.submit(
+                self._build, name, gallery, sources, camera, fps
+            )
+
+    def wait(self) -> None:
+        """Wait until everything is built."""
+        wait(list(self._builds.values()))
 
     def close(self) -> None:
         """Wait for what is being built; what waits is given up."""
@@ -131,8 +136,6 @@ class Builder:
         except Exception as error:  # the page goes on; the log says what happened
             print_log(f'Building {name}: {error!r}', logger='current')
             self._states[name] = 'failed: the log of the server says why'
-        finally:
-            self._running.discard(name)
 
 
 def _is_inside(path: str, roots: Sequence[Path]) -> bool:

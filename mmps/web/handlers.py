@@ -193,10 +193,15 @@ class Handlers:
     def _show(self, found: Found, place: int) -> tuple[Any, ...]:
         """Scene, facts, track and a remark on the track of a result."""
         gallery, match = self._gallery(found.name), found.matches[place]
-        scene = gallery.scene(match.source, match.frame)
-        bbox = np.array(match.bbox, np.float32)
-        picture = draw_people(scene, np.zeros((0, 4), np.float32), chosen=bbox)
         facts = results.describe(place + 1, match, folder=found.folder)
+        try:
+            scene = gallery.scene(match.source, match.frame)
+            bbox = np.array(match.bbox, np.float32)
+            picture = draw_people(scene, np.zeros((0, 4), np.float32), chosen=bbox)
+        except (FileNotFoundError, ValueError):
+            [jpeg] = gallery.thumbnails([match.row_id])
+            picture = results.decode_thumbnail(jpeg)
+            facts += '\n\nIts scene cannot be read any more.'
         if match.track < 0:
             return picture, facts, [], 'Only people in videos have tracks.'
         track = gallery.track(match, limit=_TRACK_LENGTH)

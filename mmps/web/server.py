@@ -66,8 +66,7 @@ def serving(
     model = SharedModel(inferencer)
     opened = _open(folders, model_id=model.model_id, index=index)
     with ExitStack() as stack:
-        # Uploads and pictures of results are in a folder that is this user's alone.
-        os.environ['GRADIO_TEMP_DIR'] = stack.enter_context(TemporaryDirectory(prefix='mmps-'))
+        stack.enter_context(_own_cache())
         builder = None
         if roots:
             builder = Builder(opened, model, roots=roots, folder=build_folder, index=index)
@@ -94,6 +93,23 @@ def serving(
             quiet=True,
         )
         yield address
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Keep uploads and pictures of results in a folder that is deleted in the end.
+
+    No other user of the machine can read it. Gradio knows it by the environment alone.
+    """
+    before = os.environ.get('GRADIO_TEMP_DIR')
+    with TemporaryDirectory(prefix='mmps-', ignore_cleanup_errors=True) as folder:
+        os.environ['GRADIO_TEMP_DIR'] = folder
+        try:
+            yield
+        finally:
+            del os.environ['GRADIO_TEMP_DIR']
+            if before is not None:
+                os.environ['GRADIO_TEMP_DIR'] = before
 
 
 def _open(folders: Sequence[Path], *, model_id: str, index: str | None) -> dict[str, OpenGallery]:

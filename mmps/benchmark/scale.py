@@ -1,4 +1,4 @@
-"""How costs grow: measured where they fit, continued beyond by the growth that was measured."""
+"""How costs grow: measured where they fit, continued beyond along the line through the measured."""
 
 import ctypes
 import math
@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.optimize import nnls
 
 from mmps.models import InstanceMatchingLoss
 
@@ -33,13 +35,13 @@ def power(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def continued(sizes: Sequence[float], values: Sequence[float], size: float) -> float:
-    """The value at another size, from the largest one on with the :func:`power` of all.
+    """The value at another size of ``fixed + a * size``, fitted to relative errors.
 
-    No cost shrinks as a size grows: an exponent below 0 is that of a noisy constant, and taken
-    for 0.
+    Neither share is negative: no cost shrinks as a size grows, but for noise.
     """
-    last = max(range(len(sizes)), key=sizes.__getitem__)
-    return float(values[last] * (size / sizes[last]) ** max(power(sizes, values), 0))
+    columns = np.stack([np.ones(len(sizes)), np.asarray(sizes, float)], axis=1)
+    shares, _ = nnls(columns / np.asarray(values, float)[:, None], np.ones(len(sizes)))
+    return float(shares @ [1.0, size])
 
 
 def peak_bytes(work: Callable[[], Any]) -> int:

@@ -4,8 +4,9 @@
 
 Memory and times of a step by persons and rows, traffic between processes that really talk (over
 gloo, on this machine), and searches are measured at sizes that fit a workstation; rows marked
-"continued" go on from there with the growth of the largest measured sizes, which is printed. All is
-measured on the CPU. docs/scale.md has what follows from it. Needs Linux.
+"continued" lie on the straight line through the measured ones. The power with which these grow is
+printed, too: a line is right where it is at most 1. All is measured on the CPU. docs/scale.md has
+what follows from it. Needs Linux.
 """
 
 import argparse
@@ -32,19 +33,16 @@ from mmps.models import DOIMLoss, InstanceMatchingLoss, OIMLoss
 MIB = 2**20
 LOSSES: dict[str, type[InstanceMatchingLoss]] = dict(oim=OIMLoss, doim=DOIMLoss)
 TRAFFIC_ROWS = [16, 32, 64]
-FIT = 3
-"""So many of the largest sizes tell the growth."""
 
 Row = dict[str, Any]
 
 
 def grown(rows: list[Row], size: str, target: int, costs: Sequence[str]) -> list[Row]:
-    """Measured rows, and one more at another size, with the exponents of its ``costs``."""
-    largest = sorted(rows, key=lambda row: row[size])[-FIT:]
-    sizes = [row[size] for row in largest]
+    """Measured rows, and one more at another size, with the powers of its ``costs``."""
+    sizes = [row[size] for row in rows]
     end: Row = {size: target, 'growth': {}}
     for cost in costs:
-        values = [row[cost] for row in largest]
+        values = [row[cost] for row in rows]
         end[cost] = continued(sizes, values, target)
         end['growth'][cost] = power(sizes, values)
     return [*rows, end]
@@ -201,7 +199,7 @@ def _print(
                 for key, of in (('a_row', 'a row'), ('a_process', 'a process'), ('fixed', 'bytes'))
             )
         else:
-            text = f'grows with power {growth:.2f}'
+            text = f'measured ones grow with power {growth:.2f}'
         console.print(f'{heading}: {text}')
 
 

@@ -33,6 +33,7 @@ class GroupBy(str, Enum):
 
     TRACK = 'track'
     IMAGE = 'image'
+    NONE = 'none'
 
 
 class Query(NamedTuple):
@@ -82,12 +83,11 @@ def search(
     ] = None,
     topk: Annotated[int, typer.Option(min=1, help='How many results.')] = 20,
     group: Annotated[
-        GroupBy | None,
+        GroupBy,
         typer.Option(
-            help='Only the best result of each track of a video, or of each image.',
-            show_default=False,
+            help='Only the best result of each track of a video, of each image, or all results.'
         ),
-    ] = None,
+    ] = GroupBy.TRACK,
     camera: Annotated[
         list[str] | None,
         typer.Option(help='Search this camera alone; can be repeated.', show_default=False),
@@ -173,7 +173,7 @@ def search(
         embeddings,
         topk=topk,
         filters=filters,
-        group=None if group is None else group.value,
+        group=None if group is GroupBy.NONE else group.value,
     )
     _show_matches(opened, queries, matches, html=html, json=json)
 
@@ -292,7 +292,8 @@ def _show_persons(
         (number, _describe_box(box), f'{score:.3f}')
         for number, (box, score) in enumerate(zip(boxes, scores, strict=True), start=1)
     ]
-    show_table(('person', 'box', 'score'), rows, title=f'Persons in {name}')
+    show(f'Persons in {name}:')
+    show_table(('person', 'box', 'score'), rows)
     show('Look for one of them: --person NUMBER')
 
 

@@ -57,7 +57,7 @@ td.first { font-weight: 650; }
 .search h3 { margin: 0 0 .6rem; font-size: 1rem; }
 .search h3 span { margin-left: .6rem; color: var(--soft); font-size: .9rem; font-weight: 400; }
 .row { display: grid; gap: .75rem; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
-.is-found img + img, .is-query a { margin-top: .5rem; }
+.row img + img, .is-query a { margin-top: .5rem; }
 .is-query a { display: block; }
 figcaption b { font-variant-numeric: tabular-nums; }
 .search figcaption { margin-top: .35rem; font-size: .85rem; line-height: 1.35; }

@@ -19,6 +19,7 @@ from .calibrate import calibrate
 from .convert import checkpoint, dataset, prw, split
 from .doctor import doctor
 from .evaluate import evaluate
+from .index import index
 from .output import note, results_alone_on_stdout, show
 from .search import search
 from .serve import serve
@@ -83,6 +84,7 @@ def _common(
 
 
 # The commands, in the order of the help.
+command(index)
 command(search)
 command(calibrate)
 command(serve)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(
     not (ROOT / 'pyproject.toml').is_file(), reason='mmps is not run from its repository'
 )
 # Where the name to import is not pip's.
-MODULE_OF = {'opencv-python': 'cv2', 'pillow': 'PIL'}
+MODULE_OF = {'faiss-cpu': 'faiss', 'opencv-python': 'cv2', 'pillow': 'PIL'}
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +50,8 @@ def imported_modules(folder: Path) -> Iterator[tuple[str, Path]]:
 def test_what_is_imported_is_declared(folder: str, pyproject: dict) -> None:
     # The build hook lies among the tools.
     declared = pyproject['project']['dependencies'] + pyproject['build-system']['requires']
+    for extra, packages in pyproject['project']['optional-dependencies'].items():
+        declared += packages if extra != 'dev' else []
     names = {re.match(r'[\w.-]+', line).group() for line in declared}
     known = {MODULE_OF.get(name, name) for name in names} | {'mmps'} | set(sys.stdlib_module_names)
     siblings = {path.stem for path in (ROOT / folder).rglob('*.py')}

@@ -1,7 +1,7 @@
 """What every index must do, whatever library it is made of."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,6 @@ from mmps.index import FaissIndex, Filters, GalleryIndex
 
 KINDS = ('exact', 'ivf', 'milvus')
 Open = Callable[[Gallery], GalleryIndex]
-
-
-@pytest.fixture(scope='module')
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Milvus on a free port of this machine only."""
-    pytest.importorskip('pymilvus')
-    serving = pytest.importorskip('milvus_lite.adapter.grpc.server')
-    folder = str(tmp_path_factory.mktemp('milvus') / 'data')
-    server, database, port = serving.start_server_in_thread(folder, host='127.0.0.1', port=0)
-    yield f'http://127.0.0.1:{port}'
-    server.stop(grace=0).wait()
-    database.close()
 
 
 @pytest.fixture(params=KINDS)

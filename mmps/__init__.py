@@ -7,8 +7,12 @@ Only the command ``mmps`` puts that off until it is needed: its help is there at
 import multiprocessing
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .version import __version__
+
+if TYPE_CHECKING:
+    from . import datasets, engine, evaluation, models, visualization
 
 
 def load_components() -> None:
@@ -35,4 +39,12 @@ def _is_command() -> bool:
 if not _is_command():
     load_components()
 
-__all__ = ['__version__', 'load_components']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'load_components',
+    'models',
+    'visualization',
+]

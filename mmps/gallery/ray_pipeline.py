@@ -5,6 +5,7 @@ only what was done comes back. Gallery and footage are on a file system that all
 part whose actor is lost is done again by another, which leaves out what is in the gallery already.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -61,6 +62,8 @@ def index_by_ray(
     """
     paths = find_sources(sources)
     before = gallery.coverage()
+    if not ray.is_initialized():
+        start_ray()
     parts = divide(paths, workers)
     ray.data.DataContext.get_current().enable_progress_bars = False
     done = ray.data.from_items(parts, override_num_blocks=len(parts)).map_batches(
@@ -88,6 +91,23 @@ def index_by_ray(
         problems=list(dict.fromkeys(problems)),
         seconds=seconds,
     )
+
+
+def start_ray(*, num_cpus: int | None = None) -> None:
+    """Join the cluster that ``RAY_ADDRESS`` names, else start Ray for this machine alone.
+
+    Args:
+        num_cpus: of the Ray that is started; all by default.
+    """
+    if 'RAY_ADDRESS' in os.environ:
+        ray.init()
+    else:  # no port of it can be reached from elsewhere
+        ray.init(
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            _node_ip_address='127.0.0.1',
+        )
 
 
 def divide(paths: list[str], workers: int) -> list[dict[str, Any]]:

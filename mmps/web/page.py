@@ -28,8 +28,15 @@ CSS = """
 """
 
 _KEPT_SECONDS = 3600  # what a user uploaded and found, after the last use
-_LIGHT: dict[str, Any] = dict(api_visibility='private', concurrency_limit=None)
-_MODEL: dict[str, Any] = dict(api_visibility='private', concurrency_limit=1, concurrency_id='model')
+_LIGHT: dict[str, Any] = dict(
+    api_visibility='private', concurrency_limit=None, show_progress='minimal'
+)
+_MODEL: dict[str, Any] = dict(
+    api_visibility='private',
+    concurrency_limit=1,
+    concurrency_id='model',
+    show_progress='minimal',
+)
 _WRITING: dict[str, Any] = dict(api_visibility='private', concurrency_limit=1)
 
 # The file is there when its link has got the new address.
@@ -253,7 +260,9 @@ def _connect(
     listed.success(**take).success(**search)
     asking.frame.input(**take).success(**search)
     picture = asking.picture
-    uploaded = picture.upload(_told(handlers.upload), inputs=picture, outputs=asked, **_MODEL)
+    uploaded = picture.upload(
+        _told(handlers.upload, otherwise=(None, None, '')), inputs=picture, outputs=asked, **_MODEL
+    )
     uploaded.success(**search)
     picture.clear(lambda: (None, None, ''), outputs=asked, **_LIGHT).success(**search)
     picture.select(
@@ -272,14 +281,22 @@ def _connect(
         written.success(None, js=_DOWNLOAD)
 
 
-def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell the user what is wrong with the input, and nothing else of the server."""
+def _told(function: Callable[..., Any], *, otherwise: tuple[Any, ...] | None = None) -> Any:
+    """Tell the user what is wrong with the input, and nothing else of the server.
+
+    An error would cover what the page shows, a warning leaves it.
+
+    Args:
+        function: an answer of the handlers.
+        otherwise: what to show instead of its result; None: what is there stays.
+    """
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except (ValueError, FileNotFoundError) as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            gr.Warning(str(error))
+            return gr.skip() if otherwise is None else otherwise
 
     return run

@@ -1,5 +1,7 @@
 import dataclasses
 import gc
+import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from mmps.datasets.annotations import Annotations
 from mmps.registry import MODELS
 from mmps.sample.generate import SampleSpec, generate_sample
 
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+
 
 def pytest_collection_finish() -> None:
     """Leave what importing the stack made out of garbage collection.
@@ -22,6 +26,19 @@ def pytest_collection_finish() -> None:
     rest of some tests.
     """
     gc.freeze()
+
+
+@pytest.fixture
+def run_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run a tool in this process, by its path in `tools/`, with arguments of the command line."""
+
+    def run(tool: str, *arguments: object) -> None:
+        if not TOOLS.is_dir():
+            pytest.skip('mmps is not run from its repository')
+        monkeypatch.setattr('sys.argv', [Path(tool).name, *map(str, arguments)])
+        runpy.run_path(str(TOOLS / tool), run_name='__main__')
+
+    return run
 
 
 @pytest.fixture(scope='session')

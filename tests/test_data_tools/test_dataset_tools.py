@@ -1,8 +1,7 @@
 """The command line tools around datasets, run in this process."""
 
 import json
-import runpy
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,12 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch):
+def tool(run_tool: Callable[..., None]):
     """Run a tool by name with arguments, as the command line does; gives its exit status."""
 
     def run(name: str, *arguments: object) -> int:
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            runpy.run_path(str(REPOSITORY / 'tools' / name), run_name='__main__')
+            run_tool(name, *arguments)
         return caught.value.code
 
     return run

@@ -1,5 +1,3 @@
-import runpy
-import sys
 from pathlib import Path
 
 import cv2
@@ -30,14 +28,9 @@ def config(prw_root, tmp_path):
     return write_config(tmp_path / 'tiny.py', 'prw', prw_root)
 
 
-def browse(monkeypatch, *args) -> None:
-    monkeypatch.setattr(sys, 'argv', ['browse_dataset.py', *map(str, args)])
-    runpy.run_path(str(REPOSITORY / 'tools' / 'browse_dataset.py'), run_name='__main__')
-
-
-def test_draws_the_training_split_as_the_model_gets_it(config, tmp_path, monkeypatch, capsys):
+def test_draws_the_training_split_as_the_model_gets_it(config, tmp_path, run_tool, capsys):
     out = tmp_path / 'out'
-    browse(monkeypatch, config, '--num', 2, '--out-dir', out)
+    run_tool('browse_dataset.py', config, '--num', 2, '--out-dir', out)
     assert sorted(path.name for path in out.iterdir()) == ['c1s1_000151.jpg', 'c2s1_000200.jpg']
     picture = cv2.imread(str(out / 'c2s1_000200.jpg'))
     assert picture.shape == (900, 1200, 3)
@@ -47,9 +40,9 @@ def test_draws_the_training_split_as_the_model_gets_it(config, tmp_path, monkeyp
     assert f'2 pictures in {out}' in capsys.readouterr().out
 
 
-def test_draws_the_gallery_on_its_frames(config, tmp_path, monkeypatch):
+def test_draws_the_gallery_on_its_frames(config, tmp_path, run_tool, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    browse(monkeypatch, config, '--split', 'val')
+    run_tool('browse_dataset.py', config, '--split', 'val')
     out = tmp_path / 'work_dirs' / 'browse_dataset' / 'tiny' / 'val'
     assert len(list(out.iterdir())) == 3
     picture = cv2.imread(str(out / 'c1s2_000900.jpg')).astype(int)
@@ -62,10 +55,10 @@ def test_draws_the_gallery_on_its_frames(config, tmp_path, monkeypatch):
     assert np.abs(empty - 100).max() < 12
 
 
-def test_draws_cuhk_sysu(cuhk_sysu_root, tmp_path, monkeypatch):
+def test_draws_cuhk_sysu(cuhk_sysu_root, tmp_path, run_tool):
     config = write_config(tmp_path / 'tiny.py', 'cuhk-sysu', cuhk_sysu_root)
     out = tmp_path / 'out'
-    browse(monkeypatch, config, '--split', 'test', '--out-dir', out)
+    run_tool('browse_dataset.py', config, '--split', 'test', '--out-dir', out)
     assert sorted(path.name for path in out.iterdir()) == ['s3.jpg', 's5.jpg', 's6.jpg', 's7.jpg']
     picture = cv2.imread(str(out / 's6.jpg')).astype(int)
     changed = np.argwhere(np.abs(picture - 120).max(axis=2) > 40)
@@ -82,8 +75,8 @@ def test_draws_cuhk_sysu(cuhk_sysu_root, tmp_path, monkeypatch):
         ((__file__, '--split', 'gallery'), "invalid choice: 'gallery'"),
     ],
 )
-def test_senseless_arguments(monkeypatch, capsys, args, message):
+def test_senseless_arguments(run_tool, capsys, args, message):
     with pytest.raises(SystemExit) as caught:
-        browse(monkeypatch, *args)
+        run_tool('browse_dataset.py', *args)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """The analysis of predictions on a data set that lists its galleries itself."""
 
 import json
-import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,6 @@ import pytest
 from mmps.datasets import CUHKSYSUDataset
 from mmps.evaluation import Predictions
 from mmps.evaluation.dataset_arrays import dataset_arrays
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/analyze_predictions.py'
 
 
 def write_predictions(root: Path, path: Path) -> None:
@@ -44,16 +42,14 @@ def write_predictions(root: Path, path: Path) -> None:
 def test_galleries_of_the_data_set(
     cuhk_sysu_root: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run_tool: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_predictions(cuhk_sysu_root, tmp_path / 'p.npz')
-    main = runpy.run_path(str(TOOL))['main']
 
     def run(*arguments: str) -> dict:
-        command = [str(tmp_path / 'p.npz'), '--out', str(tmp_path / 'out'), *arguments]
-        monkeypatch.setattr('sys.argv', [TOOL.name, *command])
-        main()
+        command = (tmp_path / 'p.npz', '--out', tmp_path / 'out', *arguments)
+        run_tool('analysis_tools/analyze_predictions.py', *command)
         return json.loads((tmp_path / 'out/analysis.json').read_text())
 
     root = ('--data-root', str(cuhk_sysu_root))

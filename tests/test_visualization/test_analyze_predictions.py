@@ -14,7 +14,7 @@ from mmps.evaluation.analysis import search_inputs
 from mmps.evaluation.functional import person_search
 from mmps.visualization.analysis_page import Section, write_analysis_page
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/analyze_predictions.py'
+TOOLS, TOOL = Path(__file__).parents[2] / 'tools', 'analysis_tools/analyze_predictions.py'
 PICTURES = [
     'box_height',
     'camera_pairs',
@@ -25,18 +25,6 @@ PICTURES = [
     'score_sweep',
     'similarity',
 ]
-
-
-@pytest.fixture
-def run_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Run the command line tool with some arguments."""
-    main = runpy.run_path(str(TOOL))['main']
-
-    def run(*arguments: object) -> None:
-        monkeypatch.setattr('sys.argv', [TOOL.name, *map(str, arguments)])
-        main()
-
-    return run
 
 
 def read(out: Path) -> dict:
@@ -52,7 +40,7 @@ def test_every_part(
     predictions.save(tmp_path / 'p.npz')
     out = tmp_path / 'out'
     rates = ('--false-alarm-rates', 0.5, 0)
-    run_tool(tmp_path / 'p.npz', '--out', out, '--sizes', 1, 2, '--topk', 3, *rates)
+    run_tool(TOOL, tmp_path / 'p.npz', '--out', out, '--sizes', 1, 2, '--topk', 3, *rates)
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == f'Analysis: {out / "index.html"}'
     assert captured.err == ''
@@ -110,7 +98,7 @@ def test_without_scenes_and_with_one_camera(
     predictions.camera_ids[:] = 1
     predictions.save(tmp_path / 'p.npz')
     (tmp_path / 'frames').rename(tmp_path / 'moved')
-    run_tool(tmp_path / 'p.npz', '--out', tmp_path / 'out')
+    run_tool(TOOL, tmp_path / 'p.npz', '--out', tmp_path / 'out')
     assert 'left out: Camera pairs need the scenes of two cameras' in capsys.readouterr().err
     data = read(tmp_path / 'out')
     assert data['by_camera_pair'].keys() == {'left_out'}
@@ -119,7 +107,7 @@ def test_without_scenes_and_with_one_camera(
     assert 'No pictures: Scene image' in html
     assert 'two cameras or more, there are 1' in html
     assert 'worst/index.html' not in html
-    run_tool(tmp_path / 'p.npz', '--out', tmp_path / 'out', '--data-root', tmp_path / 'moved')
+    run_tool(TOOL, tmp_path / 'p.npz', '--out', tmp_path / 'out', '--data-root', tmp_path / 'moved')
     assert 'worst/index.html' in (tmp_path / 'out/index.html').read_text()
 
 
@@ -142,10 +130,10 @@ def test_the_search_is_one_of_those_recorded(
     predictions.det_scores[3] = 0.8
     file, out = tmp_path / 'p.npz', tmp_path / 'out'
     predictions.save(file)
-    tool = runpy.run_path(str(TOOL))
+    tool = runpy.run_path(str(TOOLS / TOOL))
     for name, expected, mean_ap in ((None, 'sure', 0.5), ('other', 'other', 2 / 3)):
         arguments = [] if name is None else ['--search', name]
-        monkeypatch.setattr('sys.argv', [TOOL.name, str(file), '--out', str(out), *arguments])
+        monkeypatch.setattr('sys.argv', [TOOL, str(file), '--out', str(out), *arguments])
         case = tool['make_case'](tool['parse_args']())
         assert case.name == expected
         assert case.result.summary()['mAP'] == pytest.approx(mean_ap)
@@ -156,12 +144,12 @@ def test_the_search_is_one_of_those_recorded(
         ('none', r"There is no search 'none'; recorded are context, reid"),
     ):
         with pytest.raises(SystemExit, match=f'^error: .*{message}'):
-            run_tool(file, '--out', out, '--search', name)
+            run_tool(TOOL, file, '--out', out, '--search', name)
     del predictions.meta['evaluation']['searches']['sure']
     del predictions.meta['evaluation']['searches']['other']
     predictions.save(file)
     with pytest.raises(SystemExit, match=r'^error: No plain search among detections'):
-        run_tool(file, '--out', out)
+        run_tool(TOOL, file, '--out', out)
 
 
 @pytest.mark.filterwarnings('error')
@@ -172,7 +160,7 @@ def test_nothing_detected_or_nothing_to_find(
     names = [f'det_{name}' for name in ('image', 'bboxes', 'scores', 'embeddings')]
     nothing = replace(predictions, **{name: getattr(predictions, name)[:0] for name in names})
     nothing.save(file)
-    run_tool(file, '--out', out, '--topk', 1)
+    run_tool(TOOL, file, '--out', out, '--topk', 1)
     data = read(out)
     assert data['by_gallery_size']['mean_ap'] == [0]
     assert data['by_detection_score']['recall'] == [0] * 11
@@ -182,7 +170,7 @@ def test_nothing_detected_or_nothing_to_find(
 
     # Persons who are in no scene: queries whose targets nothing could find.
     replace(predictions, query_pids=np.array([5, 6])).save(file)
-    run_tool(file, '--out', out, '--topk', 1)
+    run_tool(TOOL, file, '--out', out, '--topk', 1)
     data = read(out)
     assert data['worst_queries'] == []
     assert 'worst/index.html' not in (out / 'index.html').read_text()
@@ -198,20 +186,20 @@ def test_bad_input_is_one_line(
     tmp_path.joinpath('taken').touch()
     predictions.save(file)
     with pytest.raises(SystemExit, match=r'^error: .*Not a directory: .*taken/images'):
-        run_tool(file, '--out', tmp_path / 'taken')
+        run_tool(TOOL, file, '--out', tmp_path / 'taken')
     file.unlink()
     with pytest.raises(SystemExit, match=r'^error: No prediction file'):
-        run_tool(file, '--out', out)
+        run_tool(TOOL, file, '--out', out)
     file.write_bytes(b'PK')
     with pytest.raises(SystemExit, match=r'^error: .*not a readable prediction file'):
-        run_tool(file, '--out', out)
+        run_tool(TOOL, file, '--out', out)
     names = [f'query_{name}' for name in ('image', 'bboxes', 'pids', 'ids', 'embeddings')]
     replace(predictions, **{name: getattr(predictions, name)[:0] for name in names}).save(file)
     with pytest.raises(SystemExit, match=r'^error: There are no queries'):
-        run_tool(file, '--out', out)
+        run_tool(TOOL, file, '--out', out)
     for wrong in (('--queries', 0), ('--sizes', 5, 0), ('--false-alarm-rates', 2)):
         with pytest.raises(SystemExit, match='2'):
-            run_tool(file, '--out', out, *wrong)
+            run_tool(TOOL, file, '--out', out, *wrong)
     assert not out.exists()
 
 

@@ -1,5 +1,4 @@
 import json
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from mmps.visualization import MetricCurve, draw_metrics, read_metric
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/plot_map_by_epoch.py'
+TOOL = 'analysis_tools/plot_map_by_epoch.py'
 ITERATION = {'loss': 1.0, 'epoch': 1, 'iter': 5, 'step': 5}
 
 
@@ -59,40 +58,29 @@ def test_runs_by_epoch_and_by_iteration_do_not_mix(tmp_path: Path) -> None:
         draw_metrics(runs, tmp_path / 'a.png', metric='search/mAP')
 
 
-@pytest.fixture
-def run_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    main = runpy.run_path(str(TOOL))['main']
-
-    def run(*arguments: object) -> None:
-        monkeypatch.setattr('sys.argv', [TOOL.name, *map(str, arguments)])
-        main()
-
-    return run
-
-
 def test_tool(
     tmp_path: Path, run_tool: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_log(tmp_path / 'seqnet', '1', {1: 0.1, 2: 0.3})
     log = write_log(tmp_path / 'seqxt', '1', {1: 0.2, 2: 0.1})
     out = tmp_path / 'pictures/map.png'
-    run_tool(tmp_path / 'seqnet', log, '--out', out)
+    run_tool(TOOL, tmp_path / 'seqnet', log, '--out', out)
     assert capsys.readouterr().out.splitlines() == [
         'seqnet: best search/mAP 30.00 % at epoch 2',
         'seqxt: best search/mAP 20.00 % at epoch 1',
         f'Curves: {out}',
     ]
     both = mmcv.imread(str(out), flag='unchanged')
-    run_tool(tmp_path / 'seqnet', '--out', out)
+    run_tool(TOOL, tmp_path / 'seqnet', '--out', out)
     one = mmcv.imread(str(out), flag='unchanged')
     assert 0 < (one[..., 3] > 0).mean() < (both[..., 3] > 0).mean() < 0.5
 
     with pytest.raises(SystemExit, match=r"^error: .*no validation with the metric 'mAP'"):
-        run_tool(log, '--out', out, '--metric', 'mAP')
+        run_tool(TOOL, log, '--out', out, '--metric', 'mAP')
     for wrong in (
         ('--out', tmp_path / 'map.svg'),
         ('--out', out, '--names', 'a', 'b'),
         (tmp_path / 'other/seqxt', '--out', out),
     ):
         with pytest.raises(SystemExit, match='2'):
-            run_tool(log, *wrong)
+            run_tool(TOOL, log, *wrong)

@@ -1,6 +1,5 @@
 import json
 import re
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from mmps.visualization import (
     write_search_page,
 )
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/results_page.py'
+TOOL = 'analysis_tools/results_page.py'
 CURVE = ([1.0, 2.0], [3.0, 4.0])
 
 
@@ -114,18 +113,6 @@ def test_page_without_log_or_queries(
     assert not links(html)
 
 
-@pytest.fixture
-def run_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Run the command line tool with some arguments."""
-    main = runpy.run_path(str(TOOL))['main']
-
-    def run(*arguments: object) -> None:
-        monkeypatch.setattr('sys.argv', [TOOL.name, *map(str, arguments)])
-        main()
-
-    return run
-
-
 def test_tool(
     tmp_path: Path,
     predictions: Predictions,
@@ -149,10 +136,10 @@ def test_tool(
     arguments = [tmp_path / 'trained.npz', '--out', out, '--queries', 2, '--topk', 2]
 
     with pytest.raises(SystemExit, match=r'^error: Scene image .*c\ds1_\d+\.png is missing'):
-        run_tool(*arguments)
+        run_tool(TOOL, *arguments)
 
     arguments += ['--data-root', tmp_path / 'moved', '--log', log, '--config', config]
-    run_tool(*arguments, '--baseline', tmp_path / 'untrained.npz')
+    run_tool(TOOL, *arguments, '--baseline', tmp_path / 'untrained.npz')
     assert capsys.readouterr().out == f'Results page: {out / "index.html"}\n'
     html = (out / 'index.html').read_text()
     assert re.findall(r'<th scope="col">(\w+)</th>', html) == ['trained', 'untrained']
@@ -170,7 +157,7 @@ def test_tool_refuses_a_baseline_of_other_data(
     predictions.query_ids += 1
     predictions.save(tmp_path / 'b.npz')
     with pytest.raises(SystemExit, match='differ in query_ids'):
-        run_tool(tmp_path / 'a.npz', '--out', tmp_path, '--baseline', tmp_path / 'b.npz')
+        run_tool(TOOL, tmp_path / 'a.npz', '--out', tmp_path, '--baseline', tmp_path / 'b.npz')
 
 
 def test_tool_refuses_another_visualizer(
@@ -180,4 +167,4 @@ def test_tool_refuses_another_visualizer(
     config = tmp_path / 'config.py'
     config.write_text('model = dict()\n')
     with pytest.raises(SystemExit, match=r'must be of type mmps\.PersonSearchVisualizer'):
-        run_tool(tmp_path / 'a.npz', '--out', tmp_path, '--config', config)
+        run_tool(TOOL, tmp_path / 'a.npz', '--out', tmp_path, '--config', config)

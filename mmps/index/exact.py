@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 from .slots import Slots, selector
 
+_GPU_MAX_K = 2048  # neighbours that faiss finds on a GPU
+
 
 class ExactRows:
     """The rows of slots, searched exactly; on the GPUs where faiss has been built for them.
@@ -50,7 +52,8 @@ class ExactRows:
         Returns:
             For each query similarities, descending, and slots.
         """
-        if selected is None and faiss.get_num_gpus():  # a GPU's index takes no selector
+        # A GPU's index takes no selector.
+        if selected is None and k <= _GPU_MAX_K and faiss.get_num_gpus():
             if self._gpu is None:
                 self._gpu = faiss.index_cpu_to_all_gpus(faiss.downcast_index(self._index.index))
             similarities, places = self._gpu.search(queries, k)

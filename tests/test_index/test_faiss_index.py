@@ -213,8 +213,8 @@ def test_gpu_build_of_faiss_is_used(gallery: Gallery, monkeypatch: pytest.Monkey
     check(index, gallery)
     check(index, gallery)
     index.search(QUERIES, k=2, filters=Filters(cameras=('c1',)))
-    assert [len_.ntotal for len_ in copies] == [2000]
+    assert [copied.ntotal for copied in copies] == [2000]
     gallery.delete(sources=['/1.mp4'])
     index.sync(gallery)
     check(index, gallery)
-    assert [len_.ntotal for len_ in copies] == [2000, 1600]
+    assert [copied.ntotal for copied in copies] == [2000, 1600]

@@ -73,8 +73,9 @@ def stated_traffic(name: str, size: str, world_size: int, *, sharded: bool) -> i
     smr = name in ('smr', 'doim')
     traffic += 4 * rows if name == 'loim' or (smr and not sharded) else 0
     if sharded:
-        traffic += labelled * (8 * DIM + 44) + 8 * world_size
-        traffic += persons_of(size, world_size) * (8 * DIM + 12) if name in ('hea', 'doim') else 0
+        traffic += labelled * (8 * DIM + 36) + 8 * world_size
+        if name in ('hea', 'doim'):
+            traffic += persons_of(size, world_size) * (8 * DIM + 12) + 8 * labelled
         traffic += 4 * others if smr else 0
     return traffic
 

@@ -149,7 +149,12 @@ def compare(
     exact = plain_memory(loss, torch.float64)
     x, pids, ious = make_step(loss, sizes, rows_per_person)
     memory = plain_memory(loss, torch.float32)
-    products = loss.table.negative_log_likelihood(x, pids, loss.queue.vectors, loss.temperature)
+    # As forward puts them.
+    order = (pids < 0).int().argsort(stable=True)
+    x, pids, ious = x[order], pids[order], ious[order]
+    products = loss.table.negative_log_likelihood(
+        x, pids[pids >= 0], loss.queue.vectors, loss.temperature
+    )
 
     def update() -> None:
         loss.stage(x, pids, ious, *products)

@@ -84,15 +84,13 @@ class DOIMLoss(InstanceMatchingLoss):
         self.hea = hea
         self.momentum = momentum
 
-    def _row_weights(self, ious: Tensor | None, similarities: Tensor | None) -> Tensor | None:
-        """Importance of each row, from the products that the loss is computed of."""
-        if similarities is None or not isinstance(self.queue, ImportanceQueue):
-            return None
+    def _row_weights(self, ious: Tensor | None, others: Tensor | None) -> Tensor | None:
+        """Importance of the rows without identity, from the products that the loss has."""
         split = [self.num_persons, len(self.queue.vectors)]
-        if 0 in split:
+        if others is None or not isinstance(self.queue, ImportanceQueue) or 0 in split:
             return None
-        known, held = (part.amax(dim=1) for part in similarities.split(split, dim=1))
-        return self.queue.importance_of(self.temperature * known, self.temperature * held)
+        known, held = (part.amax(dim=1) * self.temperature for part in others.split(split, dim=1))
+        return self.queue.importance_of(known, held)
 
     def _update(self, step: Step) -> dict[str, float | Tensor]:
         entered: int | Tensor
@@ -108,7 +106,7 @@ class DOIMLoss(InstanceMatchingLoss):
         if self.hea:
             figures['hea_weight'] = self._update_by_hardness(step).mean()
         else:
-            share = 1 - self.momentum
+            share = step.x.new_full((len(step.x),), 1 - self.momentum)
             self.table.update(step.x, step.persons, step.sizes, share)
         return figures
 

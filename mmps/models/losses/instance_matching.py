@@ -1,15 +1,18 @@
 import math
 from typing import ClassVar
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmps.models.collectives import gather_rows, sum_of_losses
+from mmps.models.recomputation import is_recomputed
 
 from .importance_queue import ImportanceQueue
 from .memory import CircularQueue, LookupTable, mean_cosine, sum_of_filled
-from .step import Step, make_step
+from .step import Step, make_step, to_device
 
 
 class InstanceMatchingLoss(BaseModule):
@@ -82,22 +85,26 @@ class InstanceMatchingLoss(BaseModule):
                 f'{type(self).__name__} weighs rows by their IoU with the ground truth: call it '
                 'with ious, or choose mmps.OIMLoss.'
             )
-        if self.training:
+        # Once more in a backward pass (activation checkpointing), the rows are those staged.
+        if self.training and not is_recomputed():
             self.commit()
-        (rows,) = torch.where(pids >= -1)
+        # Where the rows are: on a GPU the host waits for it.
+        on_host = pids.cpu().numpy()
+        labelled, others = np.flatnonzero(on_host >= 0), np.flatnonzero(on_host == -1)
+        rows = to_device(np.concatenate([labelled, others]), pids.device)
         # The memory and the softmax at temperature 1/30 need float32, also under autocast.
         with torch.autocast(embeddings.device.type, enabled=False):
             x, y = embeddings[rows].float(), pids[rows]
             total, similarities = self.table.negative_log_likelihood(
-                x, y, self.queue.vectors, self.temperature
+                x, y[: len(labelled)], self.queue.vectors, self.temperature
             )
             if not self.training:
-                return self.loss_weight * total / (y >= 0).sum().clamp(min=1)
+                return self.loss_weight * total / max(len(labelled), 1)
             overlaps = None if ious is None else ious[rows].float()
             return self.loss_weight * self.stage(x, y, overlaps, total, similarities)
 
     def stage(
-        self, x: Tensor, y: Tensor, ious: Tensor | None, total: Tensor, similarities: Tensor | None
+        self, x: Tensor, y: Tensor, ious: Tensor | None, total: Tensor, others: Tensor | None
     ) -> Tensor:
         """Put the rows of all processes in order for :meth:`commit`.
 
@@ -105,24 +112,24 @@ class InstanceMatchingLoss(BaseModule):
         a GPU the host waits here to see it, and whose the rows are, and needs not when it writes.
 
         Args:
-            x: (B, D) float32, norm 1, of this process.
-            y: (B,) int64, 0..L-1 or -1.
+            x: (B, D) float32, norm 1, of this process, labelled rows first.
+            y: (B,) int64, 0..L-1, then -1.
             ious: (B,) float32; only LOIM reads it.
             total: scalar, and
-            similarities: (B, L + Q) or None, as ``table.negative_log_likelihood`` returns them.
+            others: (M, L + Q) or None, as ``table.negative_log_likelihood`` returns them.
 
         Returns:
             Scalar, ``total`` of all processes by labelled row of all processes.
         """
         with torch.no_grad():
-            weights = self._row_weights(ious, similarities)
-        columns = (x, y) if weights is None else (x, y, weights)
-        x, y, *gathered = gather_rows(*columns)
+            weights = self._row_weights(ious, others)
+        columns = [] if weights is None else [F.pad(weights, (len(x) - len(weights), 0))]
+        x, y, *columns = gather_rows(x, y, *columns)
         total = sum_of_losses(total)
         # The sum is not finite if any row is not.
         finite = torch.isfinite(total.detach() + x.sum())
         on_host = torch.cat([y, finite[None]]).cpu().numpy()
-        step = make_step(x, y, gathered[0] if gathered else None, on_host[:-1])
+        step = make_step(x, y, columns[0] if columns else None, on_host[:-1])
         self._staged = step if on_host[-1] else None
         return total / max(len(step.x), 1)
 
@@ -142,8 +149,12 @@ class InstanceMatchingLoss(BaseModule):
         """Forget the staged rows: the step they belong to did not count."""
         self._staged = None
 
-    def _row_weights(self, ious: Tensor | None, similarities: Tensor | None) -> Tensor | None:
-        """A number (B,) by row that the update needs; arguments as those of :meth:`stage`."""
+    def _row_weights(self, ious: Tensor | None, others: Tensor | None) -> Tensor | None:
+        """A number by row that the update needs; arguments as those of :meth:`stage`.
+
+        Returns:
+            (B,); (M,) if rows without identity alone have one; None where there is none.
+        """
         return None
 
     def _update(self, step: Step) -> dict[str, float | Tensor]:

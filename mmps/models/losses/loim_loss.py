@@ -63,7 +63,7 @@ class LOIMLoss(InstanceMatchingLoss):
         self.eps = eps
         self.iou_min = iou_min
 
-    def _row_weights(self, ious: Tensor | None, similarities: Tensor | None) -> Tensor | None:
+    def _row_weights(self, ious: Tensor | None, others: Tensor | None) -> Tensor | None:
         assert ious is not None
         return ious.clamp(self.iou_min, 1 - self.eps)
 

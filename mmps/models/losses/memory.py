@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Share = float | Tensor | Callable[[int, Tensor, Tensor], Tensor]
+Share = Tensor | Callable[[int, Tensor, Tensor], Tensor]
 
-# Of a prototype, at least this share stays: nothing in float32, but where a row is its opposite
-# and both count half, it is what is left.
-_STAYS = 1e-8
+# What is added of a prototype to its mixture with a row: nothing in float32, but where the row is
+# its opposite and both count half, it is what is left.
+_STAYS = 1e-7
 
 
 class LookupTable(nn.Module):
@@ -51,18 +51,18 @@ class LookupTable(nn.Module):
         """Sum over labelled rows of ``-log softmax([V; U] x / temperature)[y]`` (eq. 3 to 6).
 
         Args:
-            x: (B, D), norm 1.
-            pids: (B,) int64 in 0..L-1, or -1 for rows that are left out.
+            x: (N + M, D), norm 1, labelled rows first.
+            pids: (N,) int64 in 0..L-1, of the labelled rows.
             queue: (Q, D), U.
             temperature: of the softmax.
 
         Returns:
-            Scalar, of the rows of this process, and what the softmax is of: (B, L + Q), or None
-            where no process has it.
+            Scalar, of the rows of this process, and ``[V; U] x / temperature`` (M, L + Q) of the
+            other rows, or None where no process has it.
         """
         similarities = (x / temperature) @ torch.cat([self.vectors, queue]).t()
-        total = F.cross_entropy(similarities, pids, ignore_index=-1, reduction='sum')
-        return total, similarities
+        labelled, others = similarities.tensor_split([len(pids)])
+        return F.cross_entropy(labelled, pids, reduction='sum'), others
 
     def prototypes(self, pids: Tensor) -> Tensor:
         """The rows (B, D) of persons (B,), zero where not filled."""
@@ -102,30 +102,30 @@ class LookupTable(nn.Module):
             x: (N, D), norm 1, in rounds; see :class:`~mmps.models.losses.Step`.
             persons: (P,) int64 in 0..L-1.
             sizes: of the rounds.
-            share: how much a row counts: a number, one a row (N,), or a function that returns it
-                (n,) and is given the number of the round, from 0, its rows (n, D) and their
-                prototypes as they stand (n, D), both in float64.
+            share: how much each row counts (N,), or a function that returns it (n,) for a round
+                and is given its number, from 0, its rows (n, D) and their prototypes as they stand
+                (n, D), both in float64.
 
         Returns:
-            (N,) float64, the shares that were used.
+            (N,), the shares that were used.
         """
-        # Every round builds on the one before: float64 until the last one, so that errors do not
-        # add up (HEA multiplies them by 1 / temperature each time).
-        vectors = self.vectors.index_select(0, persons).double()
-        shares = vectors.new_empty(len(x))
+        vectors = self.vectors.index_select(0, persons)
         if isinstance(share, Tensor):
-            shares.copy_(share).mul_(1 - _STAYS)
-        elif not callable(share):
-            shares.fill_(share * (1 - _STAYS))
-        rounds = zip(x.double().split(sizes), shares[:, None].split(sizes), strict=True)
+            shares = share
+        else:
+            # Shares that depend on the prototypes multiply the errors of one round in the next, HEA
+            # by 1 / temperature.
+            vectors, x = vectors.double(), x.double()
+            shares = x.new_empty(len(x))
+        rounds = zip(x.split(sizes), shares[:, None].split(sizes), strict=True)
         for number, (rows, row_shares) in enumerate(rounds):
             v = vectors[: len(rows)]
-            if callable(share):
-                torch.mul(share(number, rows, v)[:, None], 1 - _STAYS, out=row_shares)
-            v.lerp_(rows, row_shares)
-            # Zero where a person who has no prototype gets a row that does not count.
-            v /= torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_(min=1e-30)
-        self.vectors.index_copy_(0, persons, vectors.to(self.vectors.dtype))
+            if not isinstance(share, Tensor):
+                row_shares[:, 0] = share(number, rows, v)
+            mixed = torch.lerp(v, rows, row_shares).add_(v, alpha=_STAYS)
+            torch.div(mixed, torch.linalg.vector_norm(mixed, dim=1, keepdim=True), out=v)
+        # Not a number: a person without prototype got a zero row, or one that does not count.
+        self.vectors.index_copy_(0, persons, vectors.nan_to_num_().to(self.vectors.dtype))
         return shares
 
 

@@ -49,6 +49,7 @@ class OIMLoss(InstanceMatchingLoss):
         self.momentum = momentum
 
     def _update(self, step: Step) -> dict[str, float | Tensor]:
-        self.table.update(step.x, step.persons, step.sizes, 1 - self.momentum)
+        share = step.x.new_full((len(step.x),), 1 - self.momentum)
+        self.table.update(step.x, step.persons, step.sizes, share)
         entered = self.queue.push(step.others)
         return dict(queue_replaced=self._share_of_queue(entered))

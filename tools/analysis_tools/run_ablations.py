@@ -11,12 +11,7 @@ re-identification is forgotten (`--load-from`, `--reset`), and leave parts of th
 """
 
 import argparse
-import copy
 import itertools
-import json
-import statistics
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -28,6 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mmps.arguments import add_config_arguments, load_config
+from mmps.training_runs import (
+    evaluated_at_its_end,
+    mean_and_spread,
+    read_result,
+    train,
+    write_json,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,15 +65,12 @@ class Cell(NamedTuple):
 
 def cell_config(config: Config, cell: Cell, *, seed: int, load_from: Path | None) -> Config:
     """The config of one run: a copy with the cell's norm and loss, evaluated at its end."""
-    config = copy.deepcopy(config)
+    config = evaluated_at_its_end(config, seed=seed)
     head = config.model.roi_head
     head.embedding_head.norm_cfg = NORMS[cell.norm]
     kept = {name: head.loss_reid[name] for name in SHARED if name in head.loss_reid}
     head.loss_reid = dict(type=LOSSES[cell.loss], **kept)
-    config.randomness = dict(seed=seed)
     config.load_from = None if load_from is None else str(load_from)
-    config.train_cfg.val_interval = config.train_cfg.max_epochs
-    config.default_hooks.checkpoint.update(interval=-1, save_last=False, save_best=None)
     return config
 
 
@@ -94,72 +93,9 @@ def forget(checkpoint: Path, prefixes: list[str], target: Path) -> None:
     torch.save({'state_dict': kept, 'meta': {}}, target)
 
 
-def train(config: Config, folder: Path) -> dict[str, float]:
-    """Train in a process of its own; the metrics and the memory's cosines at the end."""
-    from mmps.visualization import read_scalars
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path, output = folder / 'cell.py', folder / 'output.txt'
-    config.dump(path)
-    known = set(folder.glob('*/vis_data/scalars.json'))
-    with output.open('w') as file:
-        code = subprocess.run(
-            [sys.executable, ROOT / 'tools/train.py', path, '--work-dir', folder],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            cwd=Path.cwd(),
-        ).returncode
-    if code:
-        raise SystemExit(f'error: training failed with exit code {code}; see {output}')
-    (log,) = set(folder.glob('*/vis_data/scalars.json')) - known
-    scalars = read_scalars(log)
-    return {
-        name: values[-1]
-        for name, (_, values) in (scalars.train | scalars.val).items()
-        if name in scalars.val or name.startswith('memory_')
-    }
-
-
-def read_result(path: Path, settings: dict[str, Any]) -> dict[str, float] | None:
-    """The figures of a finished run, None if it is not finished.
-
-    Raises:
-        ValueError: it was done with other settings.
-    """
-    if not path.is_file():
-        return None
-    result = json.loads(path.read_text())
-    # As JSON has them: tuples are lists.
-    wanted = json.loads(json.dumps(settings))
-    different = [name for name in wanted if result['settings'].get(name) != wanted[name]]
-    if different:
-        raise ValueError(
-            f'{path} is of a run with another {", ".join(different)} '
-            f'({", ".join(repr(result["settings"].get(name)) for name in different)}); '
-            'name another --work-dir, or remove it'
-        )
-    return result['figures']
-
-
-def write_json(value: Any, path: Path) -> None:
-    """Write a file that is never half written."""
-    from mmps.files import whole_file
-
-    with whole_file(path) as file:
-        file.write((json.dumps(value, indent=2) + '\n').encode())
-
-
 def summarise(runs: dict[Cell, list[dict[str, float]]]) -> dict[Cell, dict[str, dict[str, float]]]:
     """Mean and sample standard deviation (where there are two runs) of every cell's figures."""
-    summary: dict[Cell, dict[str, dict[str, float]]] = {}
-    for cell, figures in runs.items():
-        summary[cell] = {}
-        for name in figures[0]:
-            values = [run[name] for run in figures if name in run]
-            summary[cell][name] = {'mean': statistics.fmean(values), 'runs': len(values)}
-            if len(values) > 1:
-                summary[cell][name]['std'] = statistics.stdev(values)
-    return summary
+    return {cell: mean_and_spread(figures) for cell, figures in runs.items()}
 
 
 def make_table(summary: dict[Cell, dict[str, dict[str, float]]]) -> Table:
@@ -238,7 +174,8 @@ def run_all(args: argparse.Namespace, console: Console) -> None:
         state = 'was done before'
         if figures is None:
             begin = time.monotonic()
-            figures = train(cell_config(config, cell, seed=seed, load_from=start_from), folder)
+            run = cell_config(config, cell, seed=seed, load_from=start_from)
+            figures = train(run, folder, script=ROOT / 'tools/train.py')
             write_json({'settings': settings, 'figures': figures}, folder / 'result.json')
             state = f'{time.monotonic() - begin:.0f} s'
         runs[cell].append(figures)
@@ -256,7 +193,7 @@ def main() -> None:
     try:
         # Wide enough for the table, which is Markdown only without line breaks.
         run_all(args, Console(highlight=False, width=200))
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise SystemExit(f'error: {error}') from error
 
 

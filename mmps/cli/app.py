@@ -17,6 +17,7 @@ import mmps
 
 from .calibrate import calibrate
 from .convert import checkpoint, dataset, prw, split
+from .delete import delete
 from .doctor import doctor
 from .evaluate import evaluate
 from .index import index
@@ -86,6 +87,7 @@ def _common(
 # The commands, in the order of the help.
 command(index)
 command(search)
+command(delete)
 command(calibrate)
 command(serve)
 command(evaluate)

@@ -11,6 +11,7 @@ from index_rows import DIM, add_video, all_rows, expected, new_gallery, units
 
 from mmps.gallery import Gallery, to_arrays
 from mmps.index import FaissIndex, Filters, GalleryIndex
+from mmps.index.left import what_is_left
 
 KINDS = ('exact', 'ivf', 'milvus')
 Open = Callable[[Gallery], GalleryIndex]
@@ -145,6 +146,18 @@ def test_removes_rows_at_once(open_: Open, gallery: Gallery) -> None:
     for opened in (index, open_(gallery)):
         opened.sync(gallery)
         check(opened, gallery)
+
+
+def test_what_is_left_of_deleted_rows_is_told(open_: Open, gallery: Gallery) -> None:
+    index = open_(gallery)
+    index.sync(gallery)
+    gone = all_rows(gallery).slice(10, 2)
+    embeddings, ids = to_arrays(gone['embedding']), gone['row_id'].to_pylist()
+    gallery.delete(row_ids=ids)
+    left = [f'row {row} in an index' for row in sorted(ids)]
+    assert what_is_left(gallery, index, embeddings, ids) == ['600 rows in an index of 598', *left]
+    index.sync(gallery)
+    assert what_is_left(gallery, index, embeddings, ids) == []
 
 
 def test_answers_while_the_gallery_grows(open_: Open, gallery: Gallery) -> None:

@@ -44,7 +44,7 @@ def train(config: Config, folder: Path, *, script: Path, processes: int = 1) -> 
     folder.mkdir(parents=True, exist_ok=True)
     path, output = folder / 'config.py', folder / 'output.txt'
     config.dump(path)
-    command = [sys.executable, script, path, '--work-dir', folder]
+    command: list[str | Path] = [sys.executable, script, path, '--work-dir', folder]
     if processes > 1:
         # Standalone: on a port that is free.
         launcher = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']

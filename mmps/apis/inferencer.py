@@ -53,7 +53,7 @@ class PersonSearchInferencer(DetInferencer):
         show_progress: draw a progress bar in ``inferencer(images)``.
 
     Attributes:
-        model_id: 32 hexadecimal digits, the same for models that compute the same embeddings:
+        model_id: 32 hexadecimal digits, the same for models that embed a box of an image alike:
             embeddings of different ids must not be compared.
         embed_dim: size D of an embedding.
         origin: ``model`` and ``weights`` as given, files with their whole paths: to build it again.

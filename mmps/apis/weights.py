@@ -15,7 +15,10 @@ from torch import Tensor, nn
 _MEMORY = 'roi_head.loss_reid.'
 """Of training alone: the table of identities and the queue."""
 
-_SETTINGS_OF_TRAINING = ('train_cfg', 'init_cfg', 'pretrained', 'loss_reid', 'frozen_parameters')
+_WITHOUT_EFFECT = (
+    *('train_cfg', 'init_cfg', 'pretrained', 'loss_reid', 'frozen_parameters'),
+    'test_cfg',  # says which boxes are kept, not how they are embedded
+)
 
 
 def check_weights(path: str) -> None:
@@ -71,11 +74,11 @@ def load_weights(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
 def fingerprint(
     model: nn.Module, settings: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]
 ) -> str:
-    """Name of what a model computes: the same for the same embeddings, else another one.
+    """Name of how a model embeds a box of an image: the same for the same embeddings only.
 
     Args:
         model: the model with its weights; on which device does not matter.
-        settings: ``cfg.model``; what only training reads does not count.
+        settings: ``cfg.model``; what only training and the choice of boxes read does not count.
         steps: of its test pipeline.
 
     Returns:
@@ -99,7 +102,7 @@ def _bytes_of(tensor: Tensor) -> memoryview:
 def _plain(value: Any) -> Any:
     """Settings as JSON has them, so that a tuple equals a list and a class its name."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items() if k not in _SETTINGS_OF_TRAINING}
+        return {str(k): _plain(v) for k, v in value.items() if k not in _WITHOUT_EFFECT}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(entry) for entry in value]
     return (

@@ -161,11 +161,10 @@ def test_the_model_id_names_weights_and_config(
 
     assert len(inferencer.model_id) == 32
     assert model_id(tiny_config) == inferencer.model_id
-    # The memory, and what else only training needs, changes no embedding.
+    # The memory, which only training needs, and the choice of boxes change no embedding.
     assert model_id(changed('model.roi_head.loss_reid.num_persons', 7)) == inferencer.model_id
-    assert model_id(changed('model.test_cfg.rcnn.stage2.nms.iou_threshold', 0.6)) != (
-        inferencer.model_id
-    )
+    assert model_id(changed('model.test_cfg.rcnn.stage2.score_thr', 0.6)) == inferencer.model_id
+    assert model_id(changed('model.data_preprocessor.bgr_to_rgb', False)) != inferencer.model_id
     pipeline = copy.deepcopy(tiny_config)
     pipeline.test_dataloader.dataset.pipeline[1]['scale'] = (80, 48)
     assert model_id(pipeline) != inferencer.model_id

@@ -146,7 +146,8 @@ class Handlers:
         folder = results.common_folder(facts.sources)
         found = Found(name, folder, query, matches)
         text = (
-            f'**{len(matches)}** of {facts.persons:,} people in *{name}*, the most similar first.'
+            f'**{len(matches)}** of {facts.persons:,} people in *{name}*. Below each: rank and '
+            'similarity, probability of the same person, camera and time. Click one to see more.'
         )
         if not matches:
             return found, _HIDDEN, [], 'Nobody passes these filters.', [], *self._nothing_chosen()

@@ -127,7 +127,7 @@ def _query_side() -> QuerySide:
         image_mode=None,
         sources=['upload', 'clipboard'],
         elem_id='query',
-        height=480,
+        height=420,
         buttons=[],
     )
     hint = gr.Markdown(

@@ -14,7 +14,7 @@ from mmps.apis.persons import Persons
 
 from .pictures import box_of_corners, draw_people, person_at
 
-_MAX_SHOWN = 1600
+_MIN_SHOWN, _MAX_SHOWN = 960, 1600  # longer side of a picture: fills its place, loads fast
 
 Point = tuple[float, float]
 """x and y in pixels."""
@@ -45,15 +45,17 @@ class Query:
 
     @property
     def scale(self) -> float:
-        """Pixels of the scene for each pixel of :meth:`picture`, at least 1."""
-        return max(1.0, max(self.scene.shape[:2]) / _MAX_SHOWN)
+        """Pixels of the scene for each pixel of :meth:`picture`."""
+        longer = max(self.scene.shape[:2])
+        return longer / min(max(longer, _MIN_SHOWN), _MAX_SHOWN)
 
     def picture(self) -> np.ndarray:
-        """What the user sees, RGB: the people, the one chosen, a corner; made smaller if large."""
+        """What the user sees, RGB: the people, the one chosen, a corner; 960 to 1600 pixels."""
         scene, scale = self.scene, self.scale
-        if scale > 1:
+        if scale != 1:
             size = (round(scene.shape[1] / scale), round(scene.shape[0] / scale))
-            scene = cv2.resize(scene, size, interpolation=cv2.INTER_AREA)
+            how = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+            scene = cv2.resize(scene, size, interpolation=how)
         return draw_people(
             scene,
             self.persons.bboxes / scale,

@@ -78,7 +78,7 @@ class Browser:
         image = self.wait(lambda: self.find('#query img'))
         self.wait(lambda: image.get_property('naturalWidth'))
         size = image.size
-        shown = min(1, size['width'] / 400, size['height'] / 260)  # it is never made larger
+        shown = min(size['width'] / 400, size['height'] / 260)
         offset = [round((value - middle) * shown) for value, middle in ((x, 200), (y, 130))]
         assert abs(offset[0]) < size['width'] / 2
         ActionChains(self.driver).move_to_element_with_offset(image, *offset).click().perform()

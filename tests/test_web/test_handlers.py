@@ -31,9 +31,14 @@ EVERY, BY_IMAGE, BY_TRACK = GROUPS
 PLAIN = dict(cameras=[], path='', begin='', end='', group=EVERY, topk=12)
 
 
-def at(*index):
-    """A click of the user."""
-    return gr.SelectData(None, {'index': index[0] if len(index) == 1 else index, 'value': None})
+def at(x, y):
+    """A click on a pixel of a scene, which is 400 pixels wide and shown with 960."""
+    return gr.SelectData(None, {'index': [2.4 * x, 2.4 * y], 'value': None})
+
+
+def number(place):
+    """A click on a result."""
+    return gr.SelectData(None, {'index': place, 'value': None})
 
 
 @pytest.fixture
@@ -76,13 +81,13 @@ def test_upload_click_search(handlers, tmp_path):
     cv2.imwrite(str(path), draw(None, GREEN, RED))
     query, picture, hint = handlers.upload(str(path))
     assert not path.exists(), 'what was uploaded is not kept'
-    assert picture.shape == (260, 400, 3)
+    assert picture.shape == (624, 960, 3)
     assert hint.startswith('2 people were detected in an uploaded picture. Click the one')
     found, box, crops, _, table, *_ = handlers.search(query, 'street', *PLAIN.values())
     assert (found, box['visible'], crops, table) == (None, False, [], [])
 
     query, picture, hint = handlers.click(query, CLICK, at(310, 100))
-    assert picture[60, 310].tolist() == list(CHOSEN_COLOR)
+    assert picture[144, 744].tolist() == list(CHOSEN_COLOR)
     found, box, crops, text, table, scene, details, track, walk = handlers.search(
         query, 'street', *PLAIN.values()
     )
@@ -102,12 +107,12 @@ def test_upload_click_search(handlers, tmp_path):
     assert (track, walk) == ([], 'Only people in videos have tracks.')
     assert str(tmp_path) not in str(table), 'no folders of the server are shown'
 
-    last = handlers.choose_result(found, at(8))
+    last = handlers.choose_result(found, number(8))
     match = found.matches[8]
     x1, y1, _, _ = (round(value) for value in match.bbox)
     assert last[0][y1, x1].tolist() == list(CHOSEN_COLOR)
     assert f'{match.similarity:.4f}' in last[1]
-    assert handlers.choose_result(None, at(0)) == (None, '', [], '')
+    assert handlers.choose_result(None, number(0)) == (None, '', [], '')
 
 
 def test_clicks_beside_people(handlers, ask):
@@ -176,7 +181,7 @@ def test_frames_of_the_gallery(handlers, colored_scenes):
     assert handlers.list_frames('street', source)['value'] == 0
     query, picture, hint = handlers.take_frame('street', source, 0)
     assert '2 people were detected in 2.png, frame 0' in hint
-    assert picture.shape == (260, 400, 3)
+    assert picture.shape == (624, 960, 3)
     query = handlers.click(query, CLICK, at(310, 100))[0]
     np.testing.assert_allclose(query.bbox, PLACES[2])
     expected = ColorModel().embed(draw(None, None, YELLOW), [PLACES[2]])

@@ -5,10 +5,16 @@ from colored_people import BLUE, PLACES, RED, ColorModel, draw
 from mmps.web.pictures import CHOSEN_COLOR, PERSON_COLOR, box_of_corners, draw_people, person_at
 from mmps.web.query import Query
 
+SHOWN = 960 / 400  # scenes are 400 pixels wide, pictures at least 960
+
 
 def make_query(scene):
     [persons] = ColorModel().detect([scene])
     return Query(scene, 'test', persons)
+
+
+def shown(x, y):
+    return x * SHOWN, y * SHOWN
 
 
 def test_person_at():
@@ -30,12 +36,12 @@ def test_box_of_corners():
 def test_click():
     query = make_query(draw(RED, None, BLUE))
     assert query.bbox is None
-    chosen = query.click((310, 100))
+    chosen = query.click(shown(310, 100))
     assert chosen.bbox.tolist() == list(PLACES[2])
     np.testing.assert_array_equal(chosen.embedding, query.persons.embeddings[1:])
     assert query.bbox is None, 'a query never changes'
     with pytest.raises(ValueError, match='Nobody was detected there'):
-        chosen.click((200, 100))
+        chosen.click(shown(200, 100))
 
 
 def test_two_corners():
@@ -47,14 +53,14 @@ def test_two_corners():
         seen.append(bboxes.tolist())
         return np.array([[1, 0, 0, 0]], np.float32)
 
-    first = query.mark((30, 40), embed=embed)
-    assert (first.corner, first.bbox, seen) == ((30, 40), None, [])
-    second = first.mark((10, 90), embed=embed)
+    first = query.mark(shown(30, 40), embed=embed)
+    assert (first.corner, first.bbox, seen) == (pytest.approx((30, 40)), None, [])
+    second = first.mark(shown(10, 90), embed=embed)
     assert second.bbox.tolist() == [10, 40, 30, 90]
     assert seen == [[[10, 40, 30, 90]]]
     assert second.embedding.tolist() == [[1, 0, 0, 0]]
-    again = second.mark((5, 5), embed=embed)
-    assert (again.corner, again.bbox, again.embedding) == ((5, 5), None, None)
+    again = second.mark(shown(5, 5), embed=embed)
+    assert (again.corner, again.bbox, again.embedding) == (pytest.approx((5, 5)), None, None)
 
 
 def test_large_scenes_are_shown_smaller():
@@ -71,9 +77,10 @@ def test_pictures():
     scene = draw(RED, None, BLUE)
     query = make_query(scene)
     picture = query.picture()
-    assert picture[140, 70].tolist() == list(RED[::-1]), 'RGB'
-    assert picture[60, 70].tolist() == list(PERSON_COLOR)
-    assert query.click((70, 140)).picture()[60, 70].tolist() == list(CHOSEN_COLOR)
+    assert picture.shape == (624, 960, 3)
+    assert picture[336, 168].tolist() == list(RED[::-1]), 'RGB'
+    assert picture[144, 168].tolist() == list(PERSON_COLOR)
+    assert query.click((168, 336)).picture()[144, 168].tolist() == list(CHOSEN_COLOR)
     corner = draw_people(scene, np.zeros((0, 4)), corner=(200, 120))
     assert corner[120, 200].tolist() == list(CHOSEN_COLOR)
     assert scene[60, 70].tolist() == list(RED), 'the scene is left as it is'

@@ -38,8 +38,9 @@ class _ProtoNorm(_InstanceNorm):
 
     # Named as a BatchNorm ("bn1"), so that published ResNets load where it takes the place of one.
     _abbr_ = 'bn'
-    # Of one forward pass: the weight of each row, and the number of rows of all processes.
-    _labels: tuple[Tensor, int] | None = None
+    # Of one forward pass: the weight of each row, and the identities of the rows of all processes,
+    # which are counted. (A number would be compiled in, another one compiled again.)
+    _labels: tuple[Tensor, Tensor] | None = None
     # Of the last forward pass, for activation checkpointing, which runs it again.
     _statistics: Statistics | None = None
     running_mean: Tensor
@@ -81,7 +82,8 @@ class _ProtoNorm(_InstanceNorm):
 
     def _normalise(self, x: Tensor) -> Tensor:
         if self._labels is not None:
-            weights, total_rows = self._labels
+            weights, everybody = self._labels
+            total_rows = len(everybody)
             if len(weights) != len(x):
                 raise ValueError(
                     f'{type(self).__name__} got {len(x)} rows, but prototype_labels '
@@ -166,7 +168,7 @@ def prototype_labels(module: nn.Module, pids: Tensor) -> Iterator[None]:
     try:
         if layers:
             (everybody,) = gather_rows(pids)
-            labels = prototype_weights(pids, everybody), len(everybody)
+            labels = prototype_weights(pids, everybody), everybody
             for layer in layers:
                 layer._labels = labels
         yield

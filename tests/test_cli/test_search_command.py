@@ -10,7 +10,7 @@ from command_line import error_of, run, run_json
 
 from mmps.apis import PersonSearchInferencer, read_image
 from mmps.calibration import Calibration
-from mmps.cli import search as search_module
+from mmps.cli.search_report import _shorter
 from mmps.gallery import Gallery, index_sources, to_arrays
 from mmps.index import open_index, search_gallery
 
@@ -285,8 +285,8 @@ def test_images_are_searched_without_a_gallery(
 
 def test_paths_are_shown_as_seen_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert search_module._shorter(str(tmp_path / 'a' / 'b.jpg')) == 'a/b.jpg'
-    assert search_module._shorter('/elsewhere/b.jpg') == '/elsewhere/b.jpg'
+    assert _shorter(str(tmp_path / 'a' / 'b.jpg')) == 'a/b.jpg'
+    assert _shorter('/elsewhere/b.jpg') == '/elsewhere/b.jpg'
 
 
 def pictures(page: Path) -> list[np.ndarray]:

@@ -49,7 +49,7 @@ def check(index: GalleryIndex, gallery: Gallery, *, k: int = 10, **filters: Any)
     want_similarities, want_ids = expected(gallery, QUERIES, k=k, filters=chosen)
     assert (similarities.dtype, ids.dtype) == (np.float32, np.int64)
     if getattr(index, 'kind', 'exact') == 'ivf':  # may miss a few, but not lie about the others
-        assert np.mean([np.isin(w, f).mean() for w, f in zip(want_ids, ids, strict=True)]) > 0.9
+        assert np.mean([np.isin(w, f).mean() for w, f in zip(want_ids, ids, strict=True)]) > 0.75
         want_ids, want_similarities = ids, similarities_of(gallery, ids)
     np.testing.assert_array_equal(ids, want_ids)
     np.testing.assert_allclose(similarities, want_similarities, atol=1e-6)

@@ -1,13 +1,13 @@
 """Galleries: detected persons of images and videos, kept in shards that everything is made from."""
 
-from .coverage import Coverage, SourceEnd
+from .coverage import Coverage, SourceEnd, SourceStatus
 from .deletion import DeletionReport
 from .indexing import DEFAULT_FPS, IndexReport, Progress, index_sources
 from .reading import Share
 from .schema import LARGE_COLUMNS, gallery_schema, make_rows, row_id, thumbnail, to_arrays
 from .shards import ShardVersion, shard_version
 from .sources import UnreadableError, find_sources, is_video
-from .store import Gallery, SourceStatus
+from .store import Gallery
 from .tracks import link_tracks
 
 __all__ = [

@@ -10,7 +10,6 @@ PIECE = 48
 """Of so many bytes is what is looked for: 12 numbers of an embedding, some rows of a JPEG."""
 
 _BLOCK = 1 << 22
-_PREFIX = 3
 
 
 def piece_of_embedding(embedding: NDArray[np.float32]) -> bytes:
@@ -29,29 +28,35 @@ def piece_of_thumbnail(jpeg: bytes) -> bytes:
     return jpeg[-PIECE - 2 : -2]
 
 
-def find_pieces(path: Path, pieces: Collection[bytes]) -> set[bytes]:
-    """Those of many pieces that are in a file.
+class PieceFinder:
+    """Finds many pieces of bytes in files.
 
     Args:
-        path: the file; it is read in blocks.
         pieces: what to look for, each of at least 3 bytes.
-
-    Raises:
-        FileNotFoundError: it is not there any more.
     """
-    found: set[bytes] = set()
-    by_length = {len(piece): {p for p in pieces if len(p) == len(piece)} for piece in pieces}
-    prefixes = np.zeros(1 << 8 * _PREFIX, dtype=bool)
-    for piece in pieces:
-        prefixes[int.from_bytes(piece[:_PREFIX], 'little')] = True
-    for block in _blocks(path, overlap=max(by_length, default=1) - 1):
-        values = np.frombuffer(block, dtype=np.uint8).astype(np.uint32)
-        keys = values[:-2] | values[1:-1] << 8 | values[2:] << 16
-        for start in np.flatnonzero(prefixes[keys]).tolist():
-            for length, wanted in by_length.items():
-                if (candidate := block[start : start + length]) in wanted:
-                    found.add(candidate)
-    return found
+
+    def __init__(self, pieces: Collection[bytes]) -> None:
+        self._by_length: dict[int, set[bytes]] = {}
+        self._prefixes = np.zeros(1 << 24, dtype=bool)  # of three bytes
+        for piece in pieces:
+            self._by_length.setdefault(len(piece), set()).add(piece)
+            self._prefixes[int.from_bytes(piece[:3], 'little')] = True
+
+    def find(self, path: Path) -> set[bytes]:
+        """Those of the pieces that are in a file, which is read in blocks.
+
+        Raises:
+            FileNotFoundError: it is not there any more.
+        """
+        found: set[bytes] = set()
+        for block in _blocks(path, overlap=max(self._by_length, default=1) - 1):
+            values = np.frombuffer(block, dtype=np.uint8).astype(np.uint32)
+            keys = values[:-2] | values[1:-1] << 8 | values[2:] << 16
+            for start in np.flatnonzero(self._prefixes[keys]).tolist():
+                for length, wanted in self._by_length.items():
+                    if (candidate := block[start : start + length]) in wanted:
+                        found.add(candidate)
+        return found
 
 
 def _blocks(path: Path, *, overlap: int) -> Iterator[bytes]:

@@ -52,6 +52,23 @@ NOTHING = Coverage(frozenset())
 """Of a source nobody has looked at."""
 
 
+@dataclass(frozen=True)
+class SourceStatus:
+    """What a gallery has of one source.
+
+    Attributes:
+        source: file of the image or video.
+        frames: how many of its frames were searched for persons.
+        persons: rows found in them.
+        end: where it ended; None while nobody has come there.
+    """
+
+    source: str
+    frames: int
+    persons: int
+    end: SourceEnd | None
+
+
 def merge(parts: Sequence[Coverage]) -> Coverage:
     """What all parts of one source have done; the end is that of the largest file."""
     if len(parts) == 1:

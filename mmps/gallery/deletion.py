@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mmps.files import whole_file
 
-from .byte_search import find_pieces, piece_of_embedding, piece_of_thumbnail
+from .byte_search import PieceFinder, piece_of_embedding, piece_of_thumbnail
 from .coverage import Coverage
 from .schema import to_arrays
 from .shards import read_about, write_shard
@@ -50,7 +50,7 @@ class DeletionReport:
     files_searched: int
     bytes_searched: int
     left_in: list[str]
-    copies: list[int]
+    copies: list[int] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -190,13 +190,14 @@ def _prove(root: Path, plan: _Plan, *, rewritten: int, removed: int) -> Deletion
         assert not pc.any(_going(rows, plan)).as_py(), shard
         assert not plan.sources & _about(shard).keys(), shard
 
+    finder = PieceFinder(plan.pieces)
     found: dict[Path, set[bytes]] = {}
     searched = 0
     for path in sorted(root.rglob('*')):
         if path.is_file() and path != root / JOURNAL:
             with suppress(FileNotFoundError):  # an index was tidied up
                 searched += path.stat().st_size
-                found[path] = find_pieces(path, plan.pieces)
+                found[path] = finder.find(path)
     shared: set[bytes] = set()
     copies: list[int] = []
     for shard in _shards(root):

@@ -5,12 +5,10 @@
 ``index/``           made from the shards (:mod:`mmps.index`)
 """
 
-import fcntl
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +20,9 @@ from mmps.files import whole_file
 from mmps.visualization.scenes import find_scene
 
 from .catalog import Catalog
-from .coverage import NOTHING, Coverage, SourceEnd, merge
+from .coverage import NOTHING, Coverage, SourceStatus, merge
 from .deletion import DeletionReport, delete, is_pending
+from .lock import locked
 from .lookup import RowLookup
 from .schema import LARGE_COLUMNS, gallery_schema
 from .shards import ShardsChangedError, ShardVersion, write_shard
@@ -32,23 +31,6 @@ from .track_cache import TrackCache
 from .videos import read_frame
 
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class SourceStatus:
-    """What a gallery has of one source.
-
-    Attributes:
-        source: file of the image or video.
-        frames: how many of its frames were searched for persons.
-        persons: rows found in them.
-        end: where it ended; None while nobody has come there.
-    """
-
-    source: str
-    frames: int
-    persons: int
-    end: SourceEnd | None
 
 
 class Gallery:
@@ -135,7 +117,7 @@ class Gallery:
         """
         root = Path(root)
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root):  # so that of several processes one makes it
+        with locked(root):  # so that of several processes one makes it
             if not (root / 'gallery.json').exists():
                 about = dict(
                     format=FORMAT,
@@ -197,7 +179,9 @@ class Gallery:
             else:
                 rows = self._lookup.rows(self._catalog, row_ids, stored)
             with suppress(FileNotFoundError, ShardsChangedError):
-                return (self._with_track(rows) if 'track' in names else rows).select(names)
+                return (
+                    self._tracks.with_track(rows, self._catalog) if 'track' in names else rows
+                ).select(names)
 
     def metadata(self) -> pa.Table:
         """All rows, without embedding and thumbnail, and with ``track``; kept until they change.
@@ -215,7 +199,7 @@ class Gallery:
             with suppress(FileNotFoundError, ShardsChangedError):
                 tables = [self.read(shard, names) for shard in self._catalog.shards.values()]
                 rows = pa.concat_tables([schema.empty_table().select(names), *tables])
-                self._metadata = versions, self._with_track(rows)
+                self._metadata = versions, self._tracks.with_track(rows, self._catalog)
 
     def coverage(self) -> dict[str, Coverage]:
         """What is done of each source.
@@ -257,7 +241,7 @@ class Gallery:
         for source, frame in frames:
             if source not in covered or frame not in covered[source].frames:
                 raise ValueError(f'rows: one is of frame {frame} of {source}, not in `covered`')
-        with self.locked():
+        with locked(self.root):
             done = self.coverage()
             new = {}
             for source, part in covered.items():
@@ -299,7 +283,7 @@ class Gallery:
             if index is not None:
                 index(gone)
 
-        with self.locked():
+        with locked(self.root):
             return delete(self.root, row_ids=row_ids, sources=sources, forget=forget)
 
     def deletion_is_pending(self) -> bool:
@@ -327,53 +311,6 @@ class Gallery:
         path = str(find_scene(source, data_root))
         return read_frame(path, frame) if is_video(path) else read_image(path).image
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep all other writers away, in other processes and on other machines too.
-
-        Raises:
-            ValueError: the file system has no locks.
-        """
-        with _locked(self.root):
-            yield
-
-    def _with_track(self, rows: pa.Table) -> pa.Table:
-        """Rows with the column ``track``; they have ``row_id`` and ``source``."""
-        ids = rows['row_id'].to_numpy()
-        sources = rows['source'].combine_chunks().dictionary_encode()
-        codes = sources.indices.to_numpy(zero_copy_only=False)
-        tracks = np.full(len(ids), -1)
-        for code, source in enumerate(sources.dictionary.to_pylist()):
-            coverage = self._catalog.coverage.get(source)
-            if coverage is None:
-                raise ShardsChangedError(source)
-            if len(coverage.frames) > 1:
-                of_source = codes == code
-                tracks[of_source] = self._tracks.tracks(
-                    source,
-                    ids[of_source],
-                    coverage=coverage,
-                    shards=self._catalog.with_source(source),
-                )
-        return rows.append_column(pa.field('track', pa.int64(), nullable=False), pa.array(tracks))
-
 
 def _describe(model: Mapping[str, str | None]) -> str:
     return ' '.join(str(part) for part in model.values() if part is not None) or 'a model'
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    path = root / 'gallery.lock'
-    with path.open('ab') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            raise ValueError(
-                f'{path}: this file system has no locks ({error}); mount it with them, or keep the '
-                'gallery elsewhere'
-            ) from error
-        # Whoever writes shards has the lock, so these were left by processes that are dead.
-        for stray in (root / 'shards').glob('*.tmp'):
-            stray.unlink()
-        yield

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmps.files import whole_file
 
+from .catalog import Catalog
 from .coverage import Coverage
 from .schema import to_arrays
 from .shards import ShardsChangedError, ShardVersion
@@ -43,29 +44,49 @@ class TrackCache:
         self.folder = folder
         self._kept: dict[str, tuple[frozenset[ShardVersion], _Tracks]] = {}
 
-    def tracks(
-        self,
-        source: str,
-        row_ids: NDArray[np.int64],
-        *,
-        coverage: Coverage,
-        shards: Mapping[ShardVersion, Path],
-    ) -> NDArray[np.int64]:
-        """Tracks of rows of one video.
+    def with_track(self, rows: pa.Table, catalog: Catalog) -> pa.Table:
+        """Add the column ``track``.
 
         Args:
-            source: the video.
-            row_ids: (N,) rows of it.
-            coverage: what is done of it.
-            shards: those that have frames of it.
+            rows: with ``row_id`` and ``source``.
+            catalog: of the gallery's shards.
 
         Returns:
-            (N,): the id of the first row of each row's track.
+            The rows; ``track`` is the id of the first row of each row's track, -1 for rows of
+            images.
 
         Raises:
             FileNotFoundError: a shard was deleted a moment ago.
             ShardsChangedError: a row was.
         """
+        ids = rows['row_id'].to_numpy()
+        sources = rows['source'].combine_chunks().dictionary_encode()
+        codes = sources.indices.to_numpy(zero_copy_only=False)
+        tracks = np.full(len(ids), -1)
+        for code, source in enumerate(sources.dictionary.to_pylist()):
+            coverage = catalog.coverage.get(source)
+            if coverage is None:
+                raise ShardsChangedError(source)
+            if len(coverage.frames) > 1:
+                of_source = codes == code
+                tracks[of_source] = self._tracks_of(
+                    source, ids[of_source], coverage, catalog.with_source(source)
+                )
+        return rows.append_column(pa.field('track', pa.int64(), nullable=False), pa.array(tracks))
+
+    def forget(self, sources: Iterable[str]) -> None:
+        """Remove what is kept of sources."""
+        for source in sources:
+            self._kept.pop(source, None)
+            self._path(source).unlink(missing_ok=True)
+
+    def _tracks_of(
+        self,
+        source: str,
+        row_ids: NDArray[np.int64],
+        coverage: Coverage,
+        shards: Mapping[ShardVersion, Path],
+    ) -> NDArray[np.int64]:
         versions = frozenset(shards)
         known = self._kept.get(source)
         if known is None or known[0] != versions:
@@ -80,12 +101,6 @@ class TrackCache:
         if (places == len(order)).any() or (tracks.row_ids[order[places]] != row_ids).any():
             raise ShardsChangedError(source)
         return tracks.row_ids[tracks.first[order[places]]]
-
-    def forget(self, sources: Iterable[str]) -> None:
-        """Remove what is kept of sources."""
-        for source in sources:
-            self._kept.pop(source, None)
-            self._path(source).unlink(missing_ok=True)
 
     def _path(self, source: str) -> Path:
         return self.folder / f'{hashlib.sha256(source.encode()).hexdigest()[:32]}.npz'

@@ -10,7 +10,7 @@ from footage import make_image, make_video, number_in
 from gallery_rows import DIM, add_frames, frames, new_gallery, random_rows
 
 from mmps.gallery import Gallery, UnreadableError, row_id, to_arrays
-from mmps.gallery.byte_search import find_pieces, piece_of_embedding, piece_of_thumbnail
+from mmps.gallery.byte_search import PieceFinder, piece_of_embedding, piece_of_thumbnail
 
 
 def filled(root: Path) -> Gallery:
@@ -201,17 +201,18 @@ def test_pieces_are_found_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     rng = np.random.default_rng(0)
     pieces = [rng.bytes(48) for _ in range(5)] + [rng.bytes(20)]
     file = tmp_path / 'file'
+    finder = PieceFinder(pieces)
     for piece in pieces:
         for start in range(0, 140, 3):
             file.write_bytes(rng.bytes(start) + piece + rng.bytes(7))
-            assert find_pieces(file, pieces) == {piece}
+            assert finder.find(file) == {piece}
             file.write_bytes(rng.bytes(start) + piece[:-1])
-            assert find_pieces(file, pieces) == set()
+            assert finder.find(file) == set()
     file.write_bytes(b''.join(pieces))
-    assert find_pieces(file, pieces) == set(pieces)
-    assert find_pieces(file, []) == set()
+    assert finder.find(file) == set(pieces)
+    assert PieceFinder([]).find(file) == set()
     file.write_bytes(b'')
-    assert find_pieces(file, pieces) == set()
+    assert finder.find(file) == set()
 
 
 def test_pieces_tell_persons_apart() -> None:

@@ -1,8 +1,6 @@
 """`benchmark_train.py` and `benchmark_inference.py` on scaled-down configs."""
 
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,6 @@ from mmps.benchmark import (
     summarise,
     with_options,
 )
-
-TOOLS = CONFIGS.parent / 'tools/analysis_tools'
-pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason='mmps is not run from its repository')
 
 CPU = torch.device('cpu')
 SHARED = {'data', 'preprocessing', 'backbone', 'RPN', 'proposals', 'sampling', 'losses'} | {
@@ -55,16 +50,13 @@ def small_config(name: str, root: Path | None = None) -> Config:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, run_tool: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a tool on a config and gives its JSON report."""
 
     def run(tool: str, config: Config, *arguments: object) -> dict[str, Any]:
         path = tmp_path / 'small.py'
         config.dump(path)
-        monkeypatch.setattr(
-            sys, 'argv', ['tool', str(path), '--device', 'cpu', '--json', *map(str, arguments)]
-        )
-        runpy.run_path(str(TOOLS / f'{tool}.py'))['main']()
+        run_tool(f'analysis_tools/{tool}.py', path, '--device', 'cpu', '--json', *arguments)
         return json.loads(capsys.readouterr().out)
 
     return run

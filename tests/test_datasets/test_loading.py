@@ -1,7 +1,6 @@
 """Loading and resizing at once: the same as one after the other, and boxes where they belong."""
 
 import json
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,8 @@ from mmcv.transforms import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-import mmps
 from mmps.datasets import LoadImage, LoadResizedImage
 
-TOOL = Path(mmps.__file__).parents[1] / 'tools' / 'analysis_tools' / 'benchmark_loading.py'
 BOX = (310.0, 105.0, 470.0, 333.0)
 
 
@@ -115,12 +112,10 @@ def test_damaged_files_are_skipped_by_name(scene, tmp_path, content) -> None:
     assert isinstance(load, LoadImage)
 
 
-@pytest.mark.skipif(not TOOL.is_file(), reason='mmps is not run from its repository')
-def test_benchmark(monkeypatch, capsys) -> None:
+def test_benchmark(run_tool, capsys) -> None:
     def run(*arguments: str) -> str:
         options = ['--frame', '320', '192', '--rounds', '1', '--scale', *arguments]
-        monkeypatch.setattr('sys.argv', [str(TOOL), *options])
-        runpy.run_path(str(TOOL))['main']()
+        run_tool('analysis_tools/benchmark_loading.py', *options)
         return capsys.readouterr().out
 
     reduced = json.loads(run('80', '48', '--json'))

@@ -15,9 +15,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from mmps.benchmark import Traffic
 from mmps.models import DOIMLoss, InstanceMatchingLoss, LOIMLoss, OIMLoss
 from mmps.models.losses import LookupTable
 
@@ -31,20 +30,6 @@ LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = {
 }
 # The second table is ten times as large and so is the queue; the last step has twice the rows.
 SIZES = {'small': (9, 10, 6), 'large': (90, 100, 6), 'rows': (9, 10, 12)}
-
-
-class Traffic(TorchDispatchMode):
-    """Counts the bytes of what collectives give to this process, also while gradients flow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.received = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
-        if func.namespace == 'c10d':
-            # Outputs are the first argument of all of them; what is reduced is in place.
-            self.received += sum(t.nbytes for t in tree_leaves(args[0]) if isinstance(t, Tensor))
-        return func(*args, **(kwargs or {}))
 
 
 def make_rows(number: int, persons: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:

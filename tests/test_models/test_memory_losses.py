@@ -152,6 +152,23 @@ def test_a_row_that_does_not_count_is_no_first_prototype() -> None:
     assert table.vectors.tolist() == [[0, 0], [0, 1]]
 
 
+@pytest.mark.parametrize('name', LOSSES)
+def test_a_zero_row_leaves_the_memory_finite(name: str) -> None:
+    loss = build(name)
+    for _ in range(2):
+        x, pids, ious = step(0)
+        x[pids == 1] = 0
+        assert (pids == 1).sum() > 1
+        loss(x, pids, ious)
+        loss.commit()
+        assert not loss.table.vectors[1].any()
+        norms = loss.table.vectors[loss.table.vectors.any(dim=1)].norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones(len(norms)))
+    loss(*step(1))
+    loss.commit()
+    assert loss.table.vectors[1].any()
+
+
 def test_loim_shares() -> None:
     x = torch.tensor([[0.0, 1.0]] * 3)
     pids, ious = torch.tensor([0, 1, 2]), torch.tensor([0.2, 0.8, 1.0])

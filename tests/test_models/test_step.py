@@ -36,7 +36,7 @@ def test_rounds_of_any_rows(seed: int) -> None:
 def test_a_step_is_in_that_order() -> None:
     x = torch.arange(5.0)[:, None]
     pids = torch.tensor([4, -1, 2, 2, -1])
-    step = make_step(x, pids, 10 + x[:, 0], pids.numpy())
+    step = make_step(x, pids, 10 + x[:, 0])
     assert step.x.flatten().tolist() == [2, 0, 3]
     assert step.weights is not None
     assert step.weights.tolist() == [12, 10, 13]
@@ -46,6 +46,6 @@ def test_a_step_is_in_that_order() -> None:
     assert step.other_weights is not None
     assert step.other_weights.tolist() == [11, 14]
     pids = torch.full((5,), -1)
-    unweighted = make_step(x, pids, None, pids.numpy())
+    unweighted = make_step(x, pids, None)
     assert unweighted.weights is unweighted.other_weights is None
     assert unweighted.persons.tolist() == unweighted.sizes == []

@@ -33,8 +33,8 @@ class InstanceMatchingLoss(BaseModule):
     A training step only *stages* its rows; :meth:`commit` writes them to the memory, so the
     gradients always belong to the memory as it was before the step. ``mmps.MemoryHook`` commits
     after every iteration; without the hook the next forward pass in training does it first. On a
-    GPU the host waits for the persons of the rows, and with several processes for the numbers of
-    their rows, in the forward pass alone.
+    GPU the host waits in the forward pass alone: for the persons of the rows, for whether all is
+    finite and, with several processes, for the numbers of their rows.
 
     Args:
         table: V.
@@ -126,11 +126,9 @@ class InstanceMatchingLoss(BaseModule):
         columns = [] if weights is None else [F.pad(weights, (len(x) - len(weights), 0))]
         x, y, *columns = gather_rows(x, y, *columns)
         total = sum_of_losses(total)
+        step = make_step(x, y, columns[0] if columns else None)
         # The sum is not finite if any row is not.
-        finite = torch.isfinite(total.detach() + x.sum())
-        on_host = torch.cat([y, finite[None]]).cpu().numpy()
-        step = make_step(x, y, columns[0] if columns else None, on_host[:-1])
-        self._staged = step if on_host[-1] else None
+        self._staged = step if math.isfinite(total.detach() + x.sum()) else None
         return total / max(len(step.x), 1)
 
     @torch.no_grad()

@@ -117,9 +117,9 @@ class LookupTable(nn.Module):
             # by 1 / temperature.
             vectors, x = vectors.double(), x.double()
             shares = x.new_empty(len(x))
-        rounds = zip(x.split(sizes), shares[:, None].split(sizes), strict=True)
-        for number, (rows, row_shares) in enumerate(rounds):
-            v = vectors[: len(rows)]
+        rounds = zip(sizes, x.split(sizes), shares[:, None].split(sizes), strict=True)
+        for number, (size, rows, row_shares) in enumerate(rounds):
+            v = vectors[:size]
             if not isinstance(share, Tensor):
                 row_shares[:, 0] = share(number, rows, v)
             mixed = torch.lerp(v, rows, row_shares).add_(v, alpha=_STAYS)
@@ -160,8 +160,8 @@ class CircularQueue(nn.Module):
         if size == 0:
             return 0
         kept = embeddings[-size:]
-        first = self.head + (rows - len(kept))
-        places = (first + torch.arange(len(kept), device=first.device)) % size
+        nth = torch.arange(rows - len(kept), rows, device=self.head.device)
+        places = (self.head + nth) % size
         self.vectors.index_copy_(0, places, kept.to(self.vectors.dtype))
         self.head.add_(rows).remainder_(size)
         return len(kept)

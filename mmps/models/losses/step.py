@@ -32,16 +32,15 @@ class Step(NamedTuple):
     other_weights: Tensor | None
 
 
-def make_step(x: Tensor, pids: Tensor, weights: Tensor | None, on_host: np.ndarray) -> Step:
-    """Put the rows of a step in order.
+def make_step(x: Tensor, pids: Tensor, weights: Tensor | None) -> Step:
+    """Put the rows of a step in order; on a GPU the host waits for the persons.
 
     Args:
         x: (B, D) float32, in batch order.
         pids: (B,) int64: 0..L-1 labelled, -1 a person without identity.
         weights: (B,) float32, or None.
-        on_host: ``pids`` once more: sizes depend on them, and a GPU's the host would wait for.
     """
-    labelled, others, sizes = plan_rounds(on_host)
+    labelled, others, sizes = plan_rounds(pids.cpu().numpy())
     order = to_device(np.concatenate([labelled, others]), x.device)
     split = [len(labelled), len(others)]
     labelled_x, other_x = x.index_select(0, order).split(split)
@@ -70,8 +69,8 @@ def plan_rounds(pids: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
     by_person = pids.argsort(kind='stable')
     others, labelled = np.split(by_person, [np.count_nonzero(pids < 0)])
     ids = pids[labelled]
-    first = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-    count = np.diff(first, append=len(ids))
-    turn = np.arange(len(ids)) - first.repeat(count)
-    order = np.lexsort((-count.repeat(count), turn))
+    is_first = np.append(True, ids[1:] != ids[:-1])[: len(ids)]
+    person = is_first.cumsum() - 1
+    turn = np.arange(len(ids)) - np.flatnonzero(is_first)[person]
+    order = np.lexsort((-np.bincount(person)[person], turn))
     return labelled[order], others, np.bincount(turn).tolist()

@@ -107,10 +107,12 @@ class InvertedRows:
         """As :meth:`mmps.index.exact.ExactRows.search`, of which it misses a few."""
         count = len(self.slots) if selected is None else int(np.count_nonzero(selected))
         wanted = min(_candidates(k), count)
-        # The rarer the rows that may be found, the more lists for as many of them.
         lists = self._index.nlist
-        enough = max(self.visit * len(self.slots) / count, 4 * lists * wanted / count)
-        for visit in (min(math.ceil(enough), lists), lists):
+        visit = max(self.visit, math.ceil(4 * lists * wanted / count))
+        # Which lists hold the most similar of the rows that fit a filter is another matter: those
+        # of other cameras, say, are far from the query. All are visited, skipping takes little.
+        first = lists if selected is not None else min(visit, lists)
+        for visit in (first, lists):
             # 1: the lists of one query over the cores; 0: a query to each core.
             much = visit / lists * len(self.slots) > _WORTH_THREADS
             self._index.parallel_mode = int(len(queries) == 1 and much)

@@ -77,7 +77,7 @@ def test_inverted_file_visits_few_lists_and_still_finds(tmp_path: Path) -> None:
     np.testing.assert_allclose(similarities[same], want_similarities[same], atol=1e-6)
     rare = Filters(cameras=('c3',))
     want_ids = expected(gallery, queries, k=10, filters=rare)[1]
-    assert recall(index.search(queries, k=10, filters=rare)[1], want_ids) >= 0.97
+    assert recall(index.search(queries, k=10, filters=rare)[1], want_ids) >= 0.995
 
 
 @pytest.mark.parametrize('kind', ['exact', 'ivf'])

@@ -1,6 +1,8 @@
 """`mmps serve`."""
 
+import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -104,7 +106,11 @@ def serve(
         index=index,
     ) as address:
         show(f'Serving {address} (Ctrl-C ends it)')
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            show('Ended')
+        _wait_for_interrupt()
+
+
+def _wait_for_interrupt() -> None:
+    """Wait for Ctrl-C, or for SIGTERM of a service manager: uploads are deleted in the end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()

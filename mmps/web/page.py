@@ -23,6 +23,7 @@ CSS = """
 .people .thumbnail-item .caption-label { position: static; max-width: 100%; width: 100%;
   padding: 2px; border: 0; background: none; white-space: pre-line; text-align: center;
   line-height: 1.3; opacity: 1; }
+#download { display: none; }
 #details table { width: 100%; }
 #details th, #details td { border: 0; padding: 3px 8px; text-align: left; }
 """
@@ -168,8 +169,10 @@ def _result_side() -> ResultSide:
             begin = gr.Textbox('', label='From', placeholder='2026-11-21 12:00, or 0:10:00')
             end = gr.Textbox('', label='Until', placeholder='2026-11-21 13:00, or 0:20:00')
         with gr.Row():
-            group = gr.Radio(list(GROUPS), value=next(iter(GROUPS)), label='Show', elem_id='group')
-            topk = gr.Slider(6, 120, value=12, step=6, label='How many')
+            group = gr.Radio(
+                list(GROUPS), value=next(iter(GROUPS)), label='Show', elem_id='group', scale=3
+            )
+            topk = gr.Slider(6, 120, value=12, step=6, label='How many', scale=2)
     status = gr.Markdown(NO_QUERY, elem_id='status', padding=True)
     with gr.Column(visible=False) as shown:
         crops = _thumbnails('results', columns=6)
@@ -209,7 +212,7 @@ def _exports() -> tuple[dict[str, gr.Button], gr.DownloadButton]:
             kind: gr.Button(f'Save as {kind}', size='sm', elem_id=f'save-{kind.lower()}')
             for kind in EXPORTS
         }
-    return exports, gr.DownloadButton(visible='hidden', elem_id='download')
+    return exports, gr.DownloadButton(elem_id='download')
 
 
 def _thumbnails(elem_id: str, *, columns: int) -> gr.Gallery:

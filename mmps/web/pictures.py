@@ -92,4 +92,4 @@ def _draw_box(picture: np.ndarray, bbox: np.ndarray, color: Color, *, heavy: boo
 
 def _line_width(picture: np.ndarray) -> int:
     """Pictures are scaled to the page: lines as wide there, whatever the picture's size."""
-    return max(2, round(max(picture.shape[:2]) / 400))
+    return max(2, round(max(picture.shape[:2]) / 300))

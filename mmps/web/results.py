@@ -104,9 +104,9 @@ def short_name(source: str, folder: str) -> str:
 
 def caption(rank: int, match: Match) -> str:
     """What stands below the crop of a result."""
-    place = [part for part in (match.camera, describe_time(match.time)) if part]
     lines = [f'{rank} · {match.similarity:.3f}', describe_probability(match.probability)]
-    return '\n'.join([*lines, ' · '.join(place)] if place else lines)
+    time = describe_time(match.time).partition('.')[0].replace(' ', '\n')
+    return '\n'.join([*lines, *filter(None, (match.camera, time))])
 
 
 def describe(rank: int, match: Match, *, folder: str) -> str:

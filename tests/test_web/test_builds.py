@@ -1,5 +1,6 @@
 import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -80,3 +81,32 @@ def test_a_model_that_fails(builder, footage, monkeypatch):
     builder.wait()
     assert builder.states() == '- **a**: failed: the log of the server says why'
     assert not builder.busy
+
+
+def test_searches_do_not_wait_for_a_build(builder, footage, monkeypatch, colored_gallery):
+    """While the model is busy with a picture, everybody can search."""
+    busy, go_on = threading.Event(), threading.Event()
+
+    def slow(self, images, *, batch_size=1):
+        busy.set()
+        assert go_on.wait(60)
+        return [self._detect(image) for image in images]
+
+    monkeypatch.setattr(ColorModel, 'detect', slow)
+    builder.galleries['street'] = OpenGallery(colored_gallery, model_id=MODEL_ID)
+    red = ColorModel().embed(draw(RED), [PLACES[0]])
+    try:
+        builder.start('a', str(footage), camera='', fps=2)
+        assert busy.wait(60)
+        assert len(builder.galleries['street'].search(red, topk=20)) == 9
+        assert builder.galleries['a'].search(red, topk=20) == []
+        assert builder.galleries['a'].facts().persons == 0
+        with pytest.raises(ValueError, match='a is being built: wait'):
+            builder.start('a', str(footage), camera='', fps=2)
+        builder.start('b', str(footage / 'gate'), camera='', fps=2)
+        assert '**b**: waiting for its turn' in builder.states()
+    finally:
+        go_on.set()
+    builder.wait()
+    assert len(builder.galleries['a'].search(red, topk=20)) == 9
+    assert len(builder.galleries['b'].search(red, topk=20)) == 4

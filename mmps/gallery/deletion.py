@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mmps.files import whole_file
 
 from .byte_search import PieceFinder, piece_of_embedding, piece_of_thumbnail
 from .coverage import Coverage
 from .schema import to_arrays
-from .shards import read_about, write_shard
+from .shards import read_about, read_shard, write_shard
 
 JOURNAL = 'deletion.json'
 
@@ -106,7 +105,7 @@ def delete(
     affected: set[str] = set(plan.sources)
     touched: list[Path] = []
     for shard in _shards(root):
-        rows = pq.read_table(shard, columns=['row_id', 'source'])
+        rows = read_shard(shard, ['row_id', 'source'])
         going = rows.filter(_going(rows, plan))
         covered = plan.sources & _about(shard).keys()
         if going.num_rows or covered:
@@ -119,7 +118,7 @@ def delete(
             f'not in the gallery: {sorted(missing_ids)[:3]} {sorted(missing_sources)[:3]}'
         )
     for shard in touched:
-        rows = pq.read_table(shard, columns=['row_id', 'source', 'embedding', 'thumbnail'])
+        rows = read_shard(shard, ['row_id', 'source', 'embedding', 'thumbnail'])
         going = rows.filter(_going(rows, plan))
         plan.row_ids.update(going['row_id'].to_pylist())
         plan.pieces.update(*_pieces(going))
@@ -166,8 +165,7 @@ def _without(shard: Path, plan: _Plan) -> bool:
     if not coverage:
         shard.unlink()
         return True
-    with pq.ParquetFile(shard) as file:
-        rows = file.read()
+    rows = read_shard(shard)
     write_shard(shard, rows.filter(pc.invert(_going(rows, plan))), coverage, model_id=model_id)
     return False
 
@@ -185,7 +183,7 @@ def _prove(root: Path, plan: _Plan, *, rewritten: int, removed: int) -> Deletion
     """Read everything again, and look for what is gone."""
     rows_read = 0
     for shard in _shards(root):
-        rows = pq.read_table(shard, columns=['row_id', 'source'])
+        rows = read_shard(shard, ['row_id', 'source'])
         rows_read += rows.num_rows
         assert not pc.any(_going(rows, plan)).as_py(), shard
         assert not plan.sources & _about(shard).keys(), shard
@@ -202,7 +200,7 @@ def _prove(root: Path, plan: _Plan, *, rewritten: int, removed: int) -> Deletion
     copies: list[int] = []
     for shard in _shards(root):
         if found.get(shard):
-            rows = pq.read_table(shard, columns=['row_id', 'embedding', 'thumbnail'])
+            rows = read_shard(shard, ['row_id', 'embedding', 'thumbnail'])
             for row, pieces in zip(rows['row_id'].to_pylist(), _pieces(rows), strict=True):
                 if same := plan.pieces.intersection(pieces):
                     copies.append(row)

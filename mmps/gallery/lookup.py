@@ -10,14 +10,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .catalog import Catalog
-from .shards import ROWS_PER_GROUP, ShardVersion
+from .shards import ROWS_PER_GROUP, ShardVersion, read_shard
 
 
 class RowLookup:
-    """Remembers which rows are in which shard, 20 bytes a row, as long as the shards stay."""
+    """Remembers which rows are in which shard, 28 bytes a row, as long as the shards stay."""
 
     def __init__(self) -> None:
         self._shards: dict[ShardVersion, Path] = {}
+        self._of_shard: dict[ShardVersion, NDArray[np.int64]] = {}
         self._ids = np.zeros(0, dtype=np.int64)
         self._shard = np.zeros(0, dtype=np.int32)
         self._place = np.zeros(0, dtype=np.int64)
@@ -55,15 +56,20 @@ class RowLookup:
         catalog.refresh()
         if catalog.shards == self._shards:
             return
-        shards, parts = {}, []
+        shards: dict[ShardVersion, Path] = {}
+        of_shard: dict[ShardVersion, NDArray[np.int64]] = {}
         for version, path in catalog.shards.items():
-            with suppress(FileNotFoundError), pq.ParquetFile(path) as file:
-                parts.append(file.read(columns=['row_id'])['row_id'].to_numpy())
+            with suppress(FileNotFoundError):
+                known = self._of_shard.get(version)
+                of_shard[version] = (
+                    read_shard(path, ['row_id'])['row_id'].to_numpy() if known is None else known
+                )
                 shards[version] = path
+        parts = list(of_shard.values())
         lengths = [len(part) for part in parts]
         ids = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
         order = np.argsort(ids)
-        self._shards, self._ids = shards, ids[order]
+        self._shards, self._of_shard, self._ids = shards, of_shard, ids[order]
         self._shard = np.repeat(np.arange(len(parts), dtype=np.int32), lengths)[order]
         self._place = np.concatenate([np.zeros(0, dtype=np.int64), *map(np.arange, lengths)])[order]
 

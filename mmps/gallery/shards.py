@@ -6,7 +6,7 @@ bytes of a deleted person in the files can find them.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +73,21 @@ def write_shard(
             use_dictionary=['source', 'camera'],
             write_statistics=[_LEAVES.get(name, name) for name in small],
         )
+
+
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of a shard.
+
+    Args:
+        path: its file.
+        columns: names; None takes all.
+
+    Raises:
+        FileNotFoundError: it was deleted.
+    """
+    with pq.ParquetFile(path) as file:
+        rows = file.read(columns=None if columns is None else list(columns))
+    return rows.replace_schema_metadata(None)  # so that tables of all shards are of one schema
 
 
 def read_about(path: Path) -> tuple[str, dict[str, Coverage]]:

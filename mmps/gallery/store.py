@@ -6,6 +6,7 @@
 """
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mmps.files import whole_file
@@ -24,8 +24,9 @@ from .coverage import NOTHING, Coverage, SourceStatus, merge
 from .deletion import DeletionReport, delete, is_pending
 from .lock import locked
 from .lookup import RowLookup
-from .schema import LARGE_COLUMNS, gallery_schema
-from .shards import ShardsChangedError, ShardVersion, write_shard
+from .metadata_cache import MetadataCache
+from .schema import gallery_schema
+from .shards import ShardsChangedError, read_shard, write_shard
 from .sources import is_video, read_image
 from .track_cache import TrackCache
 from .videos import read_frame
@@ -37,7 +38,7 @@ class Gallery:
     """A folder of detected persons; make one by :meth:`create`, take one up by :meth:`open`.
 
     Any number of processes may read while others append and delete. Writers wait for each other
-    (a lock on ``gallery.lock``), for as long as it takes to write a shard.
+    (a lock on ``gallery.lock``), for as long as it takes to write a shard. Threads may share it.
 
     Attributes:
         root: the folder.
@@ -64,7 +65,8 @@ class Gallery:
         self._catalog = Catalog(root / 'shards', model_id=model_id)
         self._lookup = RowLookup()
         self._tracks = TrackCache(root / 'tracks')
-        self._metadata: tuple[frozenset[ShardVersion], pa.Table] | None = None
+        self._metadata = MetadataCache(embed_dim, self._tracks)
+        self._reading = threading.RLock()  # what is kept above is shared by threads
 
     @classmethod
     def open(cls, root: str | Path) -> 'Gallery':
@@ -151,9 +153,7 @@ class Gallery:
         Raises:
             FileNotFoundError: all its rows were deleted since.
         """
-        with pq.ParquetFile(shard) as file:
-            rows = file.read(columns=None if columns is None else list(columns))
-        return rows.replace_schema_metadata(None)  # so that tables of all shards are of one schema
+        return read_shard(shard, columns)
 
     def rows(self, row_ids: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Rows by their ids.
@@ -173,15 +173,16 @@ class Gallery:
         stored = [name for name in names if name != 'track']
         if 'track' in names:
             stored = [*dict.fromkeys(['row_id', 'source', *stored])]
-        while True:
-            if len(row_ids) == 0:
-                rows = schema.empty_table().select(stored)
-            else:
+        if len(row_ids) == 0:
+            track = pa.field('track', pa.int64(), nullable=False)
+            return schema.append(track).empty_table().select(names)
+        with self._reading:
+            while True:
                 rows = self._lookup.rows(self._catalog, row_ids, stored)
-            with suppress(FileNotFoundError, ShardsChangedError):
-                return (
-                    self._tracks.with_track(rows, self._catalog) if 'track' in names else rows
-                ).select(names)
+                with suppress(FileNotFoundError, ShardsChangedError):
+                    if 'track' in names:
+                        rows = self._tracks.with_track(rows, self._catalog)
+                    return rows.select(names)
 
     def metadata(self) -> pa.Table:
         """All rows, without embedding and thumbnail, and with ``track``; kept until they change.
@@ -189,17 +190,8 @@ class Gallery:
         ``track``, int64, is the id of the first row of the same person's walk through a video, -1
         for rows of images. It is found from boxes and embeddings (:func:`link_tracks`).
         """
-        schema = gallery_schema(self.embed_dim)
-        names = [name for name in schema.names if name not in LARGE_COLUMNS]
-        while True:
-            self._catalog.refresh()
-            versions = frozenset(self._catalog.shards)
-            if self._metadata is not None and self._metadata[0] == versions:
-                return self._metadata[1]
-            with suppress(FileNotFoundError, ShardsChangedError):
-                tables = [self.read(shard, names) for shard in self._catalog.shards.values()]
-                rows = pa.concat_tables([schema.empty_table().select(names), *tables])
-                self._metadata = versions, self._tracks.with_track(rows, self._catalog)
+        with self._reading:
+            return self._metadata.table(self._catalog)
 
     def coverage(self) -> dict[str, Coverage]:
         """What is done of each source.
@@ -207,8 +199,9 @@ class Gallery:
         Raises:
             ValueError: a shard is damaged or of another model; the message names it.
         """
-        self._catalog.refresh()
-        return dict(self._catalog.coverage)
+        with self._reading:
+            self._catalog.refresh()
+            return dict(self._catalog.coverage)
 
     def sources(self) -> list[SourceStatus]:
         """What the gallery has of each source, sorted by name."""

@@ -62,16 +62,17 @@ class TrackCache:
         ids = rows['row_id'].to_numpy()
         sources = rows['source'].combine_chunks().dictionary_encode()
         codes = sources.indices.to_numpy(zero_copy_only=False)
+        by_source = np.argsort(codes, kind='stable')
+        starts = np.searchsorted(codes[by_source], np.arange(len(sources.dictionary)))
         tracks = np.full(len(ids), -1)
-        for code, source in enumerate(sources.dictionary.to_pylist()):
+        rows_of = np.split(by_source, starts)[1:]
+        for source, own in zip(sources.dictionary.to_pylist(), rows_of, strict=True):
             coverage = catalog.coverage.get(source)
             if coverage is None:
                 raise ShardsChangedError(source)
             if len(coverage.frames) > 1:
-                of_source = codes == code
-                tracks[of_source] = self._tracks_of(
-                    source, ids[of_source], coverage, catalog.with_source(source)
-                )
+                shards = catalog.with_source(source)
+                tracks[own] = self._tracks_of(source, ids[own], coverage, shards)
         return rows.append_column(pa.field('track', pa.int64(), nullable=False), pa.array(tracks))
 
     def forget(self, sources: Iterable[str]) -> None:

@@ -1,5 +1,7 @@
 import json
 import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -97,6 +99,46 @@ def test_bad_rows_are_refused_and_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='embeddings of length 8'):
         gallery.append(rows.drop_columns('score'), {'a': frames(0)})
     assert gallery.shards() == []
+
+
+def test_an_empty_gallery_has_the_columns_of_a_full_one(tmp_path: Path) -> None:
+    empty, full = new_gallery(tmp_path / 'empty'), new_gallery(tmp_path / 'full')
+    add_frames(full, 'a', [0])
+    assert empty.metadata().schema == full.metadata().schema
+    assert (
+        empty.rows([], ['track', 'bbox']).schema == full.metadata().select(['track', 'bbox']).schema
+    )
+    assert empty.sources() == []
+
+
+def test_threads_share_a_gallery(tmp_path: Path) -> None:
+    """Read by many while shards come and go; everybody sees whole states of it."""
+    gallery = new_gallery(tmp_path)
+    add_frames(gallery, 'a', range(3))
+    stay = gallery.metadata()['row_id'].to_pylist()
+    stop = threading.Event()
+
+    def read() -> int:
+        count = 0
+        while not stop.is_set():
+            asked = stay[count % 3 :]
+            assert gallery.rows(asked, ['row_id', 'track'])['row_id'].to_pylist() == asked
+            rows = gallery.metadata()
+            assert {*stay} <= {*rows['row_id'].to_pylist()}
+            assert gallery.coverage()['a'].frames >= {0, 1, 2}
+            count += 1
+        return count
+
+    with ThreadPoolExecutor() as threads:
+        readers = [threads.submit(read) for _ in range(4)]
+        for frame in range(3, 9):
+            add_frames(gallery, 'a', [frame])
+            gallery.delete(row_ids=[row_id('a', frame, 1)])
+        add_frames(gallery, 'b', [0])
+        gallery.delete(sources=['b'])
+        stop.set()
+        assert all(reader.result() > 0 for reader in readers)
+    assert gallery.metadata().num_rows == 6 + 6
 
 
 def test_damaged_shard_is_named(tmp_path: Path) -> None:

@@ -105,7 +105,16 @@ class PersonSearchInferencer(DetInferencer):
 
     @cached_property
     def model_id(self) -> str:
-        """32 hexadecimal digits that name what the model computes."""
+        """32 hexadecimal digits that name what the model computes.
+
+        Raises:
+            ValueError: its weights are random, and others the next time.
+        """
+        if self._random:
+            raise ValueError(
+                f'no weights: give those of {self.origin["model"]}; random ones are of no use for '
+                'galleries'
+            )
         return fingerprint(self.model, self.cfg.model, test_steps(self.cfg))
 
     def detect(self, images: Sequence[Image] | Image, *, batch_size: int = 1) -> list[Persons]:
@@ -328,6 +337,7 @@ class PersonSearchInferencer(DetInferencer):
                 f'model.type: {type(model).__name__} is no mmps.PersonSearchDetector, hence it '
                 'gives no embeddings'
             )
+        self._random = checkpoint is None
         if checkpoint is None:
             warnings.warn(
                 'no weights were given: those of the model are random, and so are its results',

@@ -211,6 +211,8 @@ def test_a_model_by_its_name() -> None:
         named = PersonSearchInferencer('oim_r50_prw', device='cpu')
     assert named.embed_dim == 256
     assert named.origin == {'model': 'oim_r50_prw', 'weights': None}
+    with pytest.raises(ValueError, match='no weights: give those of oim_r50_prw'):
+        _ = named.model_id
     with pytest.raises(ValueError, match=r'oim_r50_prv is neither .*, such as oim_r50_prw'):
         PersonSearchInferencer('oim_r50_prv', device='cpu')
 

@@ -67,7 +67,7 @@ def serve(
     [bold]mmps serve --root footage --weights model.pth[/bold] to build galleries on the page,
     [bold]MMPS_TOKEN=... mmps serve my_gallery --host 0.0.0.0[/bold] for others.
     """
-    from mmps.web.access import check_access
+    from mmps.web import check_access
 
     check_access(host, token)  # before the model is loaded
     try:

@@ -37,6 +37,7 @@ _HOW_TO = {
     CLICK: 'Click the person you are looking for.',
     MARK: 'Click two opposite corners of a box around the person.',
 }
+MAX_RESULTS = 120
 NO_QUERY = 'The most similar people will be here.'
 _HIDDEN = gr.update(visible=False)
 _TRACK_LENGTH = 40
@@ -141,7 +142,7 @@ class Handlers:
         facts = gallery.facts()
         filters = results.make_filters(facts, cameras=cameras, path=path, begin=begin, end=end)
         matches = gallery.search(
-            query.embedding, topk=int(topk), filters=filters, group=GROUPS[group]
+            query.embedding, topk=min(int(topk), MAX_RESULTS), filters=filters, group=GROUPS[group]
         )
         folder = results.common_folder(facts.sources)
         found = Found(name, folder, query, matches)

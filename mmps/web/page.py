@@ -6,27 +6,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from .handlers import CLICK, GROUPS, MARK, NO_QUERY, Handlers
+from .handlers import CLICK, GROUPS, MARK, MAX_RESULTS, NO_QUERY, Handlers
 from .results import EXPORTS, TABLE_COLUMNS
-
-# Fonts of the user's system: nothing is fetched from elsewhere.
-_FONTS = ['system-ui', 'sans-serif']
-_MONO = ['ui-monospace', 'monospace']
-
-CSS = """
-.gradio-container { max-width: 1560px !important; margin: auto !important; }
-#query img { cursor: crosshair; }
-#hint { font-size: 1.1em; }
-.people .thumbnail-item { aspect-ratio: auto; height: auto; display: flex; padding: 4px;
-  flex-direction: column; }
-.people .thumbnail-item img { height: 128px; width: 100%; object-fit: contain; }
-.people .thumbnail-item .caption-label { position: static; max-width: 100%; width: 100%;
-  padding: 2px; border: 0; background: none; white-space: pre-line; text-align: center;
-  line-height: 1.3; opacity: 1; }
-#download { display: none; }
-#details table { width: 100%; }
-#details th, #details td { border: 0; padding: 3px 8px; text-align: left; }
-"""
 
 _KEPT_SECONDS = 3600  # what a user uploaded and found, after the last use
 _LIGHT: dict[str, Any] = dict(
@@ -79,11 +60,6 @@ class BuildSide(NamedTuple):
     timer: gr.Timer
 
 
-def theme() -> gr.themes.Base:
-    """The page's colours and fonts."""
-    return gr.themes.Soft(primary_hue='blue', font=_FONTS, font_mono=_MONO)
-
-
 def build_page(handlers: Handlers) -> gr.Blocks:
     """Lay out the page and connect it.
 
@@ -109,8 +85,9 @@ def build_page(handlers: Handlers) -> gr.Blocks:
                 answer = _result_side()
         known = [facts, asking.source, answer.filters[0]]
         _connect(handlers, query, found, gallery, known, asking=asking, answer=answer)
-        page.load(_told(handlers.look), inputs=gallery, outputs=known, **_LIGHT)
-        if building is not None:
+        if building is None:
+            page.load(_told(handlers.look), inputs=gallery, outputs=known, **_LIGHT)
+        else:
             watched = [gallery, building.states, building.timer]
             building.button.click(
                 _told(handlers.build), inputs=building.inputs, outputs=watched, **_WRITING
@@ -172,7 +149,7 @@ def _result_side() -> ResultSide:
             group = gr.Radio(
                 list(GROUPS), value=next(iter(GROUPS)), label='Show', elem_id='group', scale=3
             )
-            topk = gr.Slider(6, 120, value=12, step=6, label='How many', scale=2)
+            topk = gr.Slider(6, MAX_RESULTS, value=12, step=6, label='How many', scale=2)
     status = gr.Markdown(NO_QUERY, elem_id='status', padding=True)
     with gr.Column(visible=False) as shown:
         crops = _thumbnails('results', columns=6)

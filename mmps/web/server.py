@@ -17,8 +17,9 @@ from .access import check_access, is_loopback
 from .builds import Builder
 from .galleries import OpenGallery
 from .handlers import Handlers
-from .page import CSS, build_page, theme
+from .page import build_page
 from .shared_model import Inferencer, SharedModel
+from .style import CSS, theme
 from .uploads import MAX_BYTES
 
 _MAX_WAITING = 200

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from small_models import CONFIGS, scale_down
+from small_models import scaled_config
 
 from mmps.data_tools import annotations_of, with_sizes, write_coco
 from mmps.datasets import PRWDataset
@@ -67,9 +67,7 @@ def tiny_coco(tiny_prw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def tiny_config(tiny_prw: Path) -> Config:
     """A small detector on the tiny sample that keeps persons of every score; copy, then change."""
-    config = scale_down(Config.fromfile(CONFIGS / 'seqxt_sample.py'))
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = str(tiny_prw)
+    config = scaled_config('seqxt_sample', tiny_prw)
     stages = config.model.test_cfg.rcnn
     stages.stage1.score_thr = stages.stage2.score_thr = 0.0
     config.visualizer = dict(type='mmps.PersonSearchVisualizer', name='tiny')

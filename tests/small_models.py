@@ -60,6 +60,14 @@ def scale_down(config: Config) -> Config:
     return config
 
 
+def scaled_config(name: str, root: Path | None = None) -> Config:
+    """``configs/<name>.py`` scaled down, with its data in a folder, or in one that is not there."""
+    config = scale_down(Config.fromfile(CONFIGS / f'{name}.py'))
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.data_root = 'nowhere' if root is None else str(root)
+    return config
+
+
 def _shrink_stages(model: Any) -> dict[int, int]:
     """Make the backbone and its last stage small; returns old widths to new ones."""
     if model.backbone.type == 'ResNet':

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
-from small_models import CONFIGS, HEIGHT, WIDTH, scale_down
+from small_models import CONFIGS, HEIGHT, WIDTH, scaled_config
 from torch import nn
 
 from mmps.benchmark import (
@@ -42,13 +42,6 @@ def no_compiler(forward: Any) -> Any:
     return fails
 
 
-def small_config(name: str, root: Path | None = None) -> Config:
-    config = scale_down(Config.fromfile(CONFIGS / f'{name}.py'))
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = 'nowhere' if root is None else str(root)
-    return config
-
-
 @pytest.fixture
 def run(tmp_path: Path, run_tool: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a tool on a config and gives its JSON report."""
@@ -69,7 +62,7 @@ def test_a_training_step_of_two_stages(run: Run, tiny_prw: Path, tmp_path: Path)
     picture = tmp_path / 'new' / 'step.png'
     report = run(
         'benchmark_train',
-        small_config('seqxt_convnext_b_prw', tiny_prw),
+        scaled_config('seqxt_convnext_b_prw', tiny_prw),
         *('--steps', 3, '--warmup', 1, '--out', picture),
     )
     assert report['data'] == str(tiny_prw)
@@ -90,7 +83,7 @@ def test_a_training_step_of_two_stages(run: Run, tiny_prw: Path, tmp_path: Path)
 def test_a_training_step_of_one_stage_on_noise(run: Run) -> None:
     report = run(
         'benchmark_train',
-        small_config('oimnetpp_r50_prw'),
+        scaled_config('oimnetpp_r50_prw'),
         *('--steps', 1, '--warmup', 0, '--batch-size', 3, '--with', 'bfloat16', 'channels-last'),
     )
     assert report['data'] == f'noise of {HEIGHT} x {WIDTH} pixels, 5 persons an image'
@@ -101,7 +94,7 @@ def test_a_training_step_of_one_stage_on_noise(run: Run) -> None:
 
 
 def test_steps_do_the_same_work_and_leave_the_weights(tiny_prw: Path) -> None:
-    model = build_detector(small_config('seqnet_r50_prw'), CPU).train()
+    model = build_detector(scaled_config('seqnet_r50_prw'), CPU).train()
     settings = ConfigDict(
         optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.1),
         clip_grad=dict(max_norm=1.0),
@@ -147,7 +140,7 @@ def test_a_training_step_without_a_compiler(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch, 'compile', no_compiler)
     report = run(
         'benchmark_train',
-        small_config('seqnet_r50_prw'),
+        scaled_config('seqnet_r50_prw'),
         *('--steps', 1, '--warmup', 0, '--with', 'compiled', 'fused-optimiser'),
     )
     assert report['options'] == ['compiled', 'fused-optimiser']
@@ -164,7 +157,7 @@ def test_settings_compared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ['channels-last', 'compiled+torchvision-roi-align', 'bfloat16']
     report = run(
         'benchmark_train',
-        small_config('oimnetpp_r50_prw'),
+        scaled_config('oimnetpp_r50_prw'),
         *('--steps', 2, '--warmup', 0, '--compare', *settings),
     )
     ways = report['ways']
@@ -187,7 +180,7 @@ def test_a_ratio_is_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hooks_of_a_config_prepare_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, 'compile', no_compiler)
-    config = small_config('oimnetpp_r50_prw')
+    config = scaled_config('oimnetpp_r50_prw')
     model = build_detector(config, CPU).eval()
     assert prepare_model(model, config) == []
     assert not any('forward' in vars(module) for module in model.modules())
@@ -200,7 +193,7 @@ def test_hooks_of_a_config_prepare_the_model(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize('option', ['faster', 'compiled+faster'])
 def test_options_that_are_none(run: Run, capsys: Any, option: str) -> None:
     with pytest.raises(SystemExit):
-        run('benchmark_train', small_config('oimnetpp_r50_prw'), '--compare', option)
+        run('benchmark_train', scaled_config('oimnetpp_r50_prw'), '--compare', option)
     assert "'faster' is none of channels-last, compiled, " in capsys.readouterr().err
 
 
@@ -216,7 +209,7 @@ def test_inference_on_noise(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, 'compile', compile_)
     report = run(
         'benchmark_inference',
-        small_config('seqnet_r50_prw'),
+        scaled_config('seqnet_r50_prw'),
         *('--batch-sizes', 1, 2, '--repeats', 2, '--detections', 3, '--compile'),
         *('--precisions', 'float32', 'bfloat16'),
     )
@@ -241,7 +234,7 @@ def test_inference_on_noise(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_inference_of_a_checkpoint_on_the_test_data(
     run: Run, tiny_prw: Path, tmp_path: Path
 ) -> None:
-    config = small_config('oimnetpp_r50_prw', tiny_prw)
+    config = scaled_config('oimnetpp_r50_prw', tiny_prw)
     model = build_detector(config, CPU)
     checkpoint = tmp_path / 'weights.pth'
     torch.save(model.state_dict(), checkpoint)
@@ -256,7 +249,7 @@ def test_inference_of_a_checkpoint_on_the_test_data(
 
 def test_a_failed_compilation_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, 'compile', no_compiler)
-    config = small_config('oimnetpp_r50_prw')
+    config = scaled_config('oimnetpp_r50_prw')
     report = run('benchmark_inference', config, '--repeats', 1, '--compile')
     assert [timed.get('errors') for timed in report['runs']] == [
         None,

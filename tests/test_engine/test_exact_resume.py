@@ -14,7 +14,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from small_models import CONFIGS, scale_down
+from small_models import CONFIGS, scaled_config
 from tiny_run import (
     BATCH,
     EPOCH,
@@ -223,9 +223,7 @@ def test_two_processes_whose_number_does_not_divide_the_data(tmp_path: Path) -> 
 def test_a_whole_model_by_train_py(
     tiny_prw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = scale_down(Config.fromfile(CONFIGS / 'seqxt_sample.py'))
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = str(tiny_prw)
+    config = scaled_config('seqxt_sample', tiny_prw)
     config.train_dataloader.num_workers = 1
     config.merge_from_dict({'randomness': dict(seed=0), 'train_cfg.max_epochs': 2})
     config.default_hooks.checkpoint.update(by_epoch=False, max_keep_ckpts=-1)

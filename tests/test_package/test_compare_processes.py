@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmengine.config import Config
-from small_models import CONFIGS, scale_down
+from small_models import CONFIGS, scaled_config
 
 from mmps.training_runs import write_json
 
@@ -21,9 +20,7 @@ pytestmark = pytest.mark.skipif(not TOOL.is_file(), reason='mmps is not run from
 def run(
     tiny_prw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
-    config = scale_down(Config.fromfile(CONFIGS / 'seqxt_sample.py'))
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = str(tiny_prw)
+    config = scaled_config('seqxt_sample', tiny_prw)
     config.train_cfg.update(max_epochs=1)
     config.default_hooks.logger.interval = 1
     config.custom_hooks = [dict(type='mmps.MemoryHook', interval=1)]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from small_models import CONFIGS, scale_down
+from small_models import CONFIGS, scaled_config
 
 from mmps.models import prototype_labels
 from mmps.registry import MODELS
@@ -113,9 +113,7 @@ def ablations() -> Tool:
 
 @pytest.fixture
 def small_config(tiny_prw: Path) -> Config:
-    config = scale_down(Config.fromfile(CONFIGS / 'seqxt_sample.py'))
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = str(tiny_prw)
+    config = scaled_config('seqxt_sample', tiny_prw)
     config.train_cfg.update(max_epochs=1)
     config.default_hooks.logger.interval = 1
     config.custom_hooks = [dict(type='mmps.MemoryHook', interval=1)]

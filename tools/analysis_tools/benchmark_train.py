@@ -5,7 +5,8 @@ r"""Take a training step of a config apart: which part takes how long, forward a
         --compare channels-last compiled channels-last+compiled
 
 The second form times whole steps of the same batch with and without settings of training, in
-turns: the ratio is how many times faster a step is, the loss shows that it is the same step.
+turns: the ratio is how many times faster a step is, the loss shows that it is the same step, but
+for proposals that rounding tips.
 
 Batches come from the config's training data where they are, else they are noise of the same size.
 Weights are drawn by chance and stay what they are (learning rate 0), but nothing else is left out:

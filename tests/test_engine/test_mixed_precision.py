@@ -127,8 +127,10 @@ class Overflow(Hook):
         self.scales.append(runner.optim_wrapper.loss_scaler.get_scale())
 
 
-@pytest.mark.parametrize('clip', [True, False])
-def test_a_skipped_step_leaves_the_memory_as_it_was(tmp_path: Path, clip: bool) -> None:
+@pytest.mark.parametrize(('clip', 'fused'), [(True, False), (False, False), (True, True)])
+def test_a_skipped_step_leaves_the_memory_as_it_was(
+    tmp_path: Path, clip: bool, fused: bool
+) -> None:
     overflow = Overflow(1)
     settings = dict(type='AmpOptimWrapper', dtype='float16', loss_scale=dict(init_scale=1024.0))
     settings |= dict(clip_grad=dict(max_norm=1.0)) if clip else {}
@@ -136,7 +138,7 @@ def test_a_skipped_step_leaves_the_memory_as_it_was(tmp_path: Path, clip: bool) 
         tmp_path,
         checkpoint={},
         hooks=(overflow,),
-        optim_wrapper=dict(settings, optimizer=dict(type='SGD', lr=0.05)),
+        optim_wrapper=dict(settings, optimizer=dict(type='SGD', lr=0.05, fused=fused)),
     )
     runner.train()
     assert overflow.scales[:3] == [1024, 512, 512]

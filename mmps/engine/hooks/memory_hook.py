@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.optim import Optimizer
 
 from mmps.models.losses import InstanceMatchingLoss, ShardedLookupTable
 from mmps.registry import HOOKS
@@ -71,8 +72,10 @@ class MemoryHook(Hook):
         """Forget the step of the iteration before."""
         self._stepped = False
 
-    def _note_step(self, *args: object) -> None:
-        self._stepped = True
+    def _note_step(self, optimizer: Optimizer, *args: object) -> None:
+        # A fused optimiser is called always, and skips by itself what the scaler found.
+        found_inf = getattr(optimizer, 'found_inf', None)
+        self._stepped = found_inf is None or not bool(found_inf)
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Commit the rows of this iteration, unless its step was skipped, and log."""

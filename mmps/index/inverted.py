@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .slots import Slots, selector
 
-TARGET_RECALL = 0.993
+TARGET_RECALL = 0.995
 """Recall@10 that the number of lists to visit is chosen for, with rows of the gallery as queries;
 for others 0.99 shall hold."""
 

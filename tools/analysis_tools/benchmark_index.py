@@ -252,15 +252,14 @@ def search(
 
 
 def change(folder: Path, persons: Persons, kind: str | None) -> dict[str, Any]:
-    """Seconds to take in and to let go of a video."""
+    """Seconds to let go of a video and to take in another, so that the kind stays the same."""
     gallery, index = open_index(folder, kind)
     index.sync(gallery)
-    number = -(-persons.rows // PER_VIDEO)
-    embeddings = persons.queries(PER_VIDEO)
-    add_video(gallery, number, embeddings)
-    added = timed(lambda: index.sync(gallery))
     next(iter(gallery.shards())).unlink()
-    return dict(append_s=added, remove_s=timed(lambda: index.sync(gallery)))
+    removed = timed(lambda: index.sync(gallery))
+    number = -(-persons.rows // PER_VIDEO)
+    add_video(gallery, number, persons.queries(min(PER_VIDEO, persons.rows)))
+    return dict(remove_s=removed, append_s=timed(lambda: index.sync(gallery)))
 
 
 def timed(call: Callable[[], Any]) -> float:

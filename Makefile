@@ -20,11 +20,8 @@ setup:  ## Create .venv with the pinned reference stack, mmcv's compiled ops and
 demo: setup  ## Train a small SeqXt on generated scenes, evaluate it and write a results page.
 	@$(PY) tools/demo.py $(DEMO_ARGS)
 
-# A core a process. glibc keeps what tensors of many MiB give back: to have the kernel clear their
-# pages anew each time took a quarter of the tests of whole models.
 test: setup lint  ## Lint, check types and run the tests.
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=$${MKL_NUM_THREADS:-1} \
-	  MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 \
 	  $(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 lint: setup  ## Run ruff and mypy.

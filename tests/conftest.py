@@ -1,5 +1,4 @@
 import dataclasses
-import gc
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +16,6 @@ from mmps.registry import MODELS
 from mmps.sample.generate import SampleSpec, generate_sample
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
-
-
-def pytest_collection_finish() -> None:
-    """Leave what importing the stack made out of garbage collection.
-
-    MMEngine collects garbage whenever it builds a dataset, which would take longer than all the
-    rest of some tests.
-    """
-    gc.freeze()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from tiny_run import (
     run_and_kill,
     start_child,
     train,
+    wait_for,
 )
 
 TRAIN = CONFIGS.parent / 'tools/train.py'
@@ -245,7 +246,7 @@ def test_a_whole_model_by_train_py(
     while child.is_alive() and not (killed / 'iter_1.pth').is_file():
         time.sleep(0.02)
     child.kill()
-    child.join()
+    wait_for(child)
     assert not (killed / 'iter_4.pth').exists()
     train_py(killed, '--resume')
     train_py(tmp_path / 'whole')

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -178,6 +179,7 @@ def start_child(function: Callable[[], Any]) -> BaseProcess:
     """Call a function in a process of its own, which ends with it."""
 
     def call() -> None:
+        os.setpgrp()
         torch.set_num_threads(1)  # threads do not survive a fork
         function()
 
@@ -186,12 +188,19 @@ def start_child(function: Callable[[], Any]) -> BaseProcess:
     return process
 
 
+def wait_for(child: BaseProcess) -> int | None:
+    """The exit code of a child; what it leaves behind, such as workers of a loader, is killed."""
+    child.join()
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return child.exitcode
+
+
 def run_and_kill(work_dir: Path, stage: str, iteration: int, **settings: Any) -> None:
     """Train in another process until SIGKILL ends it."""
     kill = Kill(stage, iteration)
     child = start_child(lambda: make_runner(work_dir, hooks=(kill,), **settings).train())
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    assert wait_for(child) == -signal.SIGKILL
 
 
 def train(work_dir: Path, **settings: Any) -> Runner:
@@ -259,9 +268,7 @@ def in_processes(function: Callable[[], Any], folder: Path) -> list[int | None]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'store').unlink(missing_ok=True)
     children = [start_child(partial(call, rank)) for rank in (0, 1)]
-    for child in children:
-        child.join()
-    return [child.exitcode for child in children]
+    return [wait_for(child) for child in children]
 
 
 # DistributedDataParallel on CPUs; MMEngine's default is a GPU for every process.

@@ -25,7 +25,7 @@ from mmps.models import (
 from mmps.models.losses import ShardedLookupTable
 
 # Spread over 4 processes, the table has 3 persons in each and none in the last.
-STEPS, PERSONS, QUEUE, CHANNELS, DIM = 12, 9, 10, 6, 5
+STEPS, PERSONS, QUEUE, CHANNELS, DIM = 20, 9, 10, 6, 5
 LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = {
     'oim': OIMLoss,
     'loim': LOIMLoss,

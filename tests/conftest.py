@@ -1,13 +1,17 @@
 import dataclasses
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import base_dataset
 from mmengine.registry import init_default_scope
 from small_models import scaled_config
+from torch.utils.data import DataLoader
 
 from mmps.data_tools import annotations_of, with_sizes, write_coco
 from mmps.datasets import PRWDataset
@@ -16,6 +20,35 @@ from mmps.registry import MODELS
 from mmps.sample.generate import SampleSpec, generate_sample
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _iterators() -> Iterator[list[Any]]:
+    """The iterators over data loaders that were made; garbage is not looked for all the time.
+
+    MMEngine does that whenever it builds a dataset, which takes longer than the rest of some tests.
+    """
+    made: list[Any] = []
+    make = DataLoader._get_iterator
+
+    def make_and_keep(loader: DataLoader) -> Any:
+        made.append(make(loader))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_dataset, 'gc', SimpleNamespace(collect=lambda: 0))
+        patch.setattr(DataLoader, '_get_iterator', make_and_keep)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _workers_end_with_the_test(_iterators: list[Any]) -> Iterator[None]:
+    """An iterator that is garbage waits seconds for its workers; after a fork, for ever."""
+    yield
+    for iterator in _iterators:
+        if hasattr(iterator, '_shutdown_workers'):
+            iterator._shutdown_workers()
+    _iterators.clear()
 
 
 @pytest.fixture

@@ -44,3 +44,12 @@ BatchSizeOption = Annotated[
 GalleryArgument = Annotated[
     Path, typer.Argument(metavar='GALLERY', help='Folder of a gallery, made by `mmps index`.')
 ]
+IndexOption = Annotated[
+    str | None,
+    typer.Option(
+        '--index',
+        metavar='http://HOST:PORT',
+        help="Milvus server to search by; by default faiss, in the gallery's folder.",
+        show_default=False,
+    ),
+]

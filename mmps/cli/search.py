@@ -9,6 +9,7 @@ import typer
 from .options import (
     DeviceOption,
     GalleryArgument,
+    IndexOption,
     JsonOption,
     ModelOption,
     Precision,
@@ -93,14 +94,7 @@ def search(
         str | None,
         typer.Option('--to', metavar='TIME', help='Not after this time.', show_default=False),
     ] = None,
-    index: Annotated[
-        str | None,
-        typer.Option(
-            metavar='http://HOST:PORT',
-            help="Milvus server to search by; by default faiss, in the gallery's folder.",
-            show_default=False,
-        ),
-    ] = None,
+    index: IndexOption = None,
     html: Annotated[
         Path | None,
         typer.Option(

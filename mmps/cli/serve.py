@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from .options import DeviceOption, ModelOption, Precision, PrecisionOption, WeightsOption
+from .options import (
+    DeviceOption,
+    IndexOption,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    WeightsOption,
+)
 from .output import show
 
 
@@ -45,14 +52,7 @@ def serve(
     build_folder: Annotated[Path, typer.Option(help='Where galleries go that users build.')] = Path(
         'galleries'
     ),
-    index: Annotated[
-        str | None,
-        typer.Option(
-            metavar='http://HOST:PORT',
-            help="Milvus server to search by; by default faiss, in the gallery's folder.",
-            show_default=False,
-        ),
-    ] = None,
+    index: IndexOption = None,
     model: ModelOption = None,
     weights: WeightsOption = None,
     device: DeviceOption = None,

@@ -5,7 +5,8 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,23 @@ def train(config: Config, folder: Path, *, script: Path, processes: int = 1) -> 
         for name, (_, values) in (scalars.train | scalars.val).items()
         if name in scalars.val or name.startswith(('memory_', 'loss'))
     }
+
+
+def result_of(
+    folder: Path, settings: Mapping[str, Any], run: Callable[[], dict[str, float]]
+) -> tuple[dict[str, float], str]:
+    """The figures of a run, done now unless its folder has them, and in words how it went.
+
+    Raises:
+        ValueError: it was done with other settings.
+    """
+    figures = read_result(folder / 'result.json', settings)
+    if figures is not None:
+        return figures, 'was done before'
+    begin = time.monotonic()
+    figures = run()
+    write_json({'settings': settings, 'figures': figures}, folder / 'result.json')
+    return figures, f'{time.monotonic() - begin:.0f} s'
 
 
 def read_result(path: Path, settings: Mapping[str, Any]) -> dict[str, float] | None:

@@ -13,8 +13,8 @@ runs are not done again, others start anew.
 """
 
 import argparse
-import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from mmps.arguments import add_config_arguments, load_config
 from mmps.training_runs import (
     evaluated_at_its_end,
     mean_and_spread,
-    read_result,
+    result_of,
     train,
     write_json,
 )
@@ -119,15 +119,12 @@ def run_all(args: argparse.Namespace, console: Console) -> None:
     for seed in args.seeds:
         for processes, batch in batches.items():
             folder = args.work_dir / f'processes{processes}' / f'seed{seed}'
-            figures = read_result(folder / 'result.json', settings)
-            state = 'was done before'
-            if figures is None:
-                begin = time.monotonic()
-                run = evaluated_at_its_end(config, seed=seed)
-                run.train_dataloader.batch_size = batch
-                figures = train(run, folder, script=ROOT / 'tools/train.py', processes=processes)
-                write_json({'settings': settings, 'figures': figures}, folder / 'result.json')
-                state = f'{time.monotonic() - begin:.0f} s'
+            run = evaluated_at_its_end(config, seed=seed)
+            run.train_dataloader.batch_size = batch
+            script = ROOT / 'tools/train.py'
+            figures, state = result_of(
+                folder, settings, partial(train, run, folder, script=script, processes=processes)
+            )
             runs[processes].append(figures)
             console.print(f'seed {seed}, {processes} x {batch} images: {state}')
     figures = compared(runs)

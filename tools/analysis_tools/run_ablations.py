@@ -12,8 +12,8 @@ re-identification is forgotten (`--load-from`, `--reset`), and leave parts of th
 
 import argparse
 import itertools
-import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from mmps.arguments import add_config_arguments, load_config
 from mmps.training_runs import (
     evaluated_at_its_end,
     mean_and_spread,
-    read_result,
+    result_of,
     train,
     write_json,
 )
@@ -170,14 +170,10 @@ def run_all(args: argparse.Namespace, console: Console) -> None:
     for number, (seed, norm, loss) in enumerate(grid, start=1):
         cell = Cell(norm, loss)
         folder = args.work_dir / f'{norm}_{loss}'.lower() / f'seed{seed}'
-        figures = read_result(folder / 'result.json', settings)
-        state = 'was done before'
-        if figures is None:
-            begin = time.monotonic()
-            run = cell_config(config, cell, seed=seed, load_from=start_from)
-            figures = train(run, folder, script=ROOT / 'tools/train.py')
-            write_json({'settings': settings, 'figures': figures}, folder / 'result.json')
-            state = f'{time.monotonic() - begin:.0f} s'
+        run = cell_config(config, cell, seed=seed, load_from=start_from)
+        figures, state = result_of(
+            folder, settings, partial(train, run, folder, script=ROOT / 'tools/train.py')
+        )
         runs[cell].append(figures)
         console.print(f'{number}/{len(grid)} {norm}, {loss}, seed {seed}: {state}')
     summary = summarise(runs)

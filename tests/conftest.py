@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from mmps.datasets import PRWDataset
 from mmps.datasets.annotations import Annotations
 from mmps.registry import MODELS
 from mmps.sample.generate import SampleSpec, generate_sample
+
+# As open_index does, which comes too late where a test imports pymilvus.
+os.environ.setdefault('GRPC_ENABLE_FORK_SUPPORT', '0')
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 

@@ -1,5 +1,7 @@
 """The index of a gallery, by what the user calls it."""
 
+import os
+
 from mmps.gallery import Gallery
 
 from .faiss_index import FaissIndex
@@ -26,6 +28,9 @@ def open_index(gallery: Gallery, *, index: str | None = None) -> GalleryIndex:
             gallery.root / 'index', model_id=gallery.model_id, embed_dim=gallery.embed_dim
         )
     elif index.startswith(('http://', 'https://')):
+        # gRPC's handling of forks hangs this process and ends its forked children, such as the
+        # workers of a data loader. They do not use the connection and need none.
+        os.environ.setdefault('GRPC_ENABLE_FORK_SUPPORT', '0')
         from .milvus_index import MilvusIndex  # pymilvus is an extra
 
         opened = MilvusIndex(index, gallery)

@@ -50,6 +50,15 @@ def _quick() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _as_many_threads_as_the_killed() -> Iterator[None]:
+    """Sums of more threads are other sums, in the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope='module')
 def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Work folders of runs that nobody interrupted."""

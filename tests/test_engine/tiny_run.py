@@ -200,7 +200,8 @@ def run_and_kill(work_dir: Path, stage: str, iteration: int, **settings: Any) ->
     """Train in another process until SIGKILL ends it."""
     kill = Kill(stage, iteration)
     child = start_child(lambda: make_runner(work_dir, hooks=(kill,), **settings).train())
-    assert wait_for(child) == -signal.SIGKILL
+    code = wait_for(child)
+    assert code == -signal.SIGKILL, code
 
 
 def train(work_dir: Path, **settings: Any) -> Runner:

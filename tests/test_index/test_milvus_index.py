@@ -1,5 +1,7 @@
 """What only the index of a Milvus server must do; all else is in test_index_contract.py."""
 
+import multiprocessing
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,27 @@ def test_asks_for_no_more_than_milvus_gives(
     np.testing.assert_array_equal(ids[:, :12], expected(gallery, QUERIES, k=12)[1])
     assert (ids[:, 12:] == -1).all()
     assert (similarities[:, 12:] == -np.inf).all()
+
+
+def test_processes_that_are_forked_while_an_index_searches(gallery: Gallery, milvus: str) -> None:
+    """Such as workers of a data loader; gRPC's own handling of forks ends them or hangs."""
+    index = open_index(gallery, index=milvus)
+    ended = threading.Event()
+
+    def search_on() -> None:
+        while not ended.is_set():
+            index.search(QUERIES, k=3)
+
+    searching = threading.Thread(target=search_on)
+    searching.start()
+    children = []
+    for _ in range(20):
+        child = multiprocessing.get_context('fork').Process(target=sum, args=([1, 2],))
+        child.start()
+        children.append(child)
+    for child in children:
+        child.join(30)
+        child.kill()
+    ended.set()
+    searching.join()
+    assert [child.exitcode for child in children] == [0] * 20

@@ -17,6 +17,11 @@ Share = Tensor | Callable[[int, Tensor, Tensor], Tensor]
 _STAYS = 1e-7
 
 
+def _ratio(share: Tensor) -> Tensor:
+    """What a row counts for 1 of its prototype; the sum of both is normalised anyway."""
+    return share / (1 + _STAYS - share)
+
+
 class LookupTable(nn.Module):
     """Prototypes V of the labelled persons, one a row (OIM, CVPR 2017, Sec. 3.3).
 
@@ -111,18 +116,21 @@ class LookupTable(nn.Module):
         """
         vectors = self.vectors.index_select(0, persons)
         if isinstance(share, Tensor):
-            shares = share
+            shares, ratios = share, _ratio(share)
         else:
             # Shares that depend on the prototypes multiply the errors of one round in the next, HEA
             # by 1 / temperature.
             vectors, x = vectors.double(), x.double()
-            shares = x.new_empty(len(x))
-        rounds = zip(sizes, x.split(sizes), shares[:, None].split(sizes), strict=True)
-        for number, (size, rows, row_shares) in enumerate(rounds):
+            shares = ratios = x.new_empty(len(x))
+        rounds = zip(
+            sizes, x.split(sizes), shares.split(sizes), ratios[:, None].split(sizes), strict=True
+        )
+        for number, (size, rows, row_shares, row_ratios) in enumerate(rounds):
             v = vectors[:size]
             if not isinstance(share, Tensor):
-                row_shares[:, 0] = share(number, rows, v)
-            mixed = torch.lerp(v, rows, row_shares).add_(v, alpha=_STAYS)
+                row_shares.copy_(share(number, rows, v))
+                row_ratios = _ratio(row_shares[:, None])
+            mixed = torch.addcmul(v, rows, row_ratios)
             torch.div(mixed, torch.linalg.vector_norm(mixed, dim=1, keepdim=True), out=v)
         # Not a number: a person without prototype got a zero row, or one that does not count.
         self.vectors.index_copy_(0, persons, vectors.nan_to_num_().to(self.vectors.dtype))

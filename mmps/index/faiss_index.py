@@ -20,7 +20,7 @@ from mmps.gallery import Gallery
 from .exact import ExactRows
 from .filters import Filters
 from .inverted import InvertedRows
-from .protocol import unit_rows
+from .protocol import nothing_found, unit_rows
 from .segments import (
     DEAD,
     Segment,
@@ -137,10 +137,7 @@ class FaissIndex:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See :meth:`mmps.index.GalleryIndex.search`."""
         queries = unit_rows(embeddings, self._embed_dim)
-        if k < 1:
-            raise ValueError(f'k must be at least 1: {k}')
-        similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        row_ids = np.full((len(queries), k), DEAD, dtype=np.int64)
+        similarities, row_ids = nothing_found(len(queries), k)
         with self._lock:
             slots = self._rows.slots
             selected = None if filters is None else slots.select(filters)

@@ -19,7 +19,7 @@ from pymilvus.milvus_client import IndexParams
 from mmps.gallery import Gallery, to_arrays
 
 from .filters import Filters
-from .protocol import unit_rows
+from .protocol import nothing_found, unit_rows
 from .segments import COLUMNS, shards_by_name
 
 MAX_K = 16384
@@ -97,10 +97,7 @@ class MilvusIndex:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See :meth:`mmps.index.GalleryIndex.search`."""
         queries = unit_rows(embeddings, self._embed_dim)
-        if k < 1:
-            raise ValueError(f'k must be at least 1: {k}')
-        similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        row_ids = np.full((len(queries), k), -1, dtype=np.int64)
+        similarities, row_ids = nothing_found(len(queries), k)
         limit = min(k, MAX_K)
         with self._talking():
             answers = self._client.search(

@@ -80,3 +80,22 @@ def unit_rows(embeddings: NDArray[np.float32], embed_dim: int) -> NDArray[np.flo
     if not (np.isfinite(norms) & (norms > 0)).all():
         raise ValueError('a query embedding is zero or not finite')
     return np.ascontiguousarray(queries / norms)
+
+
+def nothing_found(queries: int, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The answer of :meth:`GalleryIndex.search` before anything is found, to be filled in.
+
+    Args:
+        queries: Q.
+        k: neighbours of each.
+
+    Returns:
+        (Q, k) of -inf and (Q, k) of -1.
+
+    Raises:
+        ValueError: k is below 1.
+    """
+    if k < 1:
+        raise ValueError(f'k must be at least 1: {k}')
+    similarities = np.full((queries, k), -np.inf, dtype=np.float32)
+    return similarities, np.full((queries, k), -1, dtype=np.int64)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from mmps.evaluation.functional.matching import paired_iou
+
 MAX_STEPS = 4
 """A track goes on after so many sampled frames at most,"""
 MAX_SECONDS = 2.0
@@ -77,16 +79,14 @@ def _affinity(
     embeddings: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """How well detections continue tracks, (tracks, detections); 0 where they cannot."""
-    old, new = bboxes[last][:, None], bboxes[here][None]
-    top_left = np.maximum(old[..., :2], new[..., :2])
-    bottom_right = np.minimum(old[..., 2:], new[..., 2:])
-    overlap = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
-    old_size, new_size = old[..., 2:] - old[..., :2], new[..., 2:] - new[..., :2]
-    iou = overlap / np.maximum(old_size.prod(-1) + new_size.prod(-1) - overlap, 1e-9)
+    pairs = np.repeat(bboxes[last], len(here), axis=0), np.tile(bboxes[here], (len(last), 1))
+    iou = paired_iou(*pairs).reshape(len(last), len(here))
     affinity = embeddings[last] @ embeddings[here].T + IOU_WEIGHT * iou
 
+    old, new = bboxes[last][:, None], bboxes[here][None]
     moved = old[..., :2] + old[..., 2:] - new[..., :2] - new[..., 2:]
-    heights = np.linalg.norm(moved, axis=-1) / np.maximum(old_size[..., 1] + new_size[..., 1], 1e-9)
+    tall = (old[..., 3] - old[..., 1]) + (new[..., 3] - new[..., 1])
+    heights = np.linalg.norm(moved, axis=-1) / np.maximum(tall, 1e-9)
     # At least a height: boxes jitter. Also where times are NaN.
     reach = np.fmax(1.0, HEIGHTS_PER_SECOND * (times[here][None] - times[last][:, None]))
     return np.where((heights <= reach) & (affinity >= MIN_AFFINITY), affinity, 0.0)

@@ -1,7 +1,6 @@
 """From images to persons with embeddings, by MMEngine's inferencer."""
 
 import copy
-import difflib
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.visualization import Visualizer
@@ -26,9 +25,10 @@ from mmps.index.search import Group
 from mmps.models import PersonSearchDetector
 
 from .images import Image, check_boxes, list_images, make_pipeline, test_steps
+from .model_source import Model, Weights, find_model, origin_of
 from .persons import Persons
 from .ranking import Ranking, rank_persons
-from .weights import check_weights, fingerprint, load_weights
+from .weights import fingerprint, load_weights
 
 PRECISIONS = ('float32', 'float16', 'bfloat16')
 
@@ -65,8 +65,8 @@ class PersonSearchInferencer(DetInferencer):
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Config | ConfigDict | None = None,
-        weights: str | os.PathLike[str] | None = None,
+        model: Model | None = None,
+        weights: Weights | None = None,
         *,
         device: str | None = None,
         precision: str = 'float32',
@@ -77,22 +77,11 @@ class PersonSearchInferencer(DetInferencer):
             raise ValueError(f'precision is one of {", ".join(PRECISIONS)}, not {precision!r}')
         if device is not None and device.startswith('cuda') and not torch.cuda.is_available():
             raise ValueError(f'device {device}: PyTorch sees no GPU here')
-        if isinstance(model, os.PathLike):
-            model = os.fspath(model)
-        if isinstance(model, str) and model.endswith('.py') and not os.path.isfile(model):
-            raise FileNotFoundError(f'there is no config file {model}')
-        if model is None and weights is None:
-            raise ValueError('give a model, or weights that hold their config')
-        if weights is not None:
-            weights = os.fspath(weights)
-            check_weights(weights)
         self.precision = precision
         self.score_thr = score_thr
-        self.origin = {
-            'model': _whole_path(getattr(model, 'filename', model)),
-            'weights': _whole_path(weights),
-        }
-        super().__init__(model=model, weights=weights, device=device, show_progress=show_progress)
+        self.origin = origin_of(model, weights)
+        config, file = find_model(model, weights)
+        super().__init__(model=config, weights=file, device=device, show_progress=show_progress)
         self.model: PersonSearchDetector = revert_sync_batchnorm(self.model)
         if self._device.type == 'cpu' or precision != 'float32':
             # Of SeqNet, OIMNet++ and the sample's SeqXt a CPU does 1.1 to 1.7 times as much.
@@ -346,20 +335,3 @@ class PersonSearchInferencer(DetInferencer):
         else:
             load_weights(model, checkpoint)
         model.dataset_meta = dict(PersonSearchDataset.METAINFO)
-
-    def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
-        folder = self._get_repo_or_mim_dir('mmps')
-        entries = {e['Name'].lower(): e for e in self._get_models_from_metafile(folder)}
-        if model.lower() not in entries:
-            near = difflib.get_close_matches(model.lower(), entries, n=3) or sorted(entries)
-            raise ValueError(
-                f'{model} is neither a config file nor the name of a model, such as '
-                f'{", ".join(near)}'
-            )
-        entry = entries[model.lower()]
-        return Config.fromfile(os.path.join(folder, entry['Config'])), entry.get('Weights')
-
-
-def _whole_path(path: str | None) -> str | None:
-    """The whole path of a file; names and addresses stay as they are."""
-    return os.path.abspath(path) if path is not None and os.path.isfile(path) else path

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmps.apis import PersonSearchInferencer
@@ -184,6 +184,15 @@ def test_what_it_was_made_of_makes_it_again(
     again = PersonSearchInferencer(**inferencer.origin, device='cpu')
     assert again.model_id == inferencer.model_id
     assert again.embed_dim == inferencer.embed_dim == 128
+
+
+def test_a_config_that_is_no_file(
+    inferencer: PersonSearchInferencer, tiny_config: Config, tiny_weights: Path
+) -> None:
+    settings = ConfigDict(tiny_config.to_dict())
+    from_dict = PersonSearchInferencer(settings, tiny_weights, device='cpu')
+    assert from_dict.origin == {'model': None, 'weights': str(tiny_weights)}
+    assert from_dict.model_id == inferencer.model_id
 
 
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])

@@ -5,7 +5,6 @@
 ``index/``           made from the shards (:mod:`mmps.index`)
 """
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mmps.files import whole_file
 from mmps.visualization.scenes import find_scene
 
 from .catalog import Catalog
 from .coverage import NOTHING, Coverage, SourceStatus, merge
 from .deletion import DeletionReport, delete, is_pending
+from .description import describe_if_new, read_description
 from .lock import locked
 from .lookup import RowLookup
 from .metadata_cache import MetadataCache
@@ -30,8 +29,6 @@ from .shards import ShardsChangedError, read_shard, write_shard
 from .sources import is_video, read_image
 from .track_cache import TrackCache
 from .videos import read_frame
-
-FORMAT = 1
 
 
 class Gallery:
@@ -78,23 +75,7 @@ class Gallery:
         Raises:
             ValueError: there is none, or one that this version cannot read; the message names it.
         """
-        path = Path(root) / 'gallery.json'
-        try:
-            about = json.loads(path.read_bytes())
-        except FileNotFoundError as error:
-            raise ValueError(
-                f'{root}: no gallery (it has no gallery.json). Make one: mmps index SOURCES... '
-                f'--gallery {root}'
-            ) from error
-        except ValueError as error:
-            raise ValueError(f'{path}: damaged ({error}); restore it from a backup') from error
-        if about.get('format') != FORMAT:
-            raise ValueError(
-                f'{path}: format {about.get("format")!r}, this version of mmps reads {FORMAT}. '
-                'Index the sources anew with it, or use the version that made the gallery.'
-            )
-        del about['format']
-        return cls(Path(root), **about)
+        return cls(Path(root), **read_description(root))
 
     @classmethod
     def create(
@@ -120,16 +101,7 @@ class Gallery:
         root = Path(root)
         root.mkdir(parents=True, exist_ok=True)
         with locked(root):  # so that of several processes one makes it
-            if not (root / 'gallery.json').exists():
-                about = dict(
-                    format=FORMAT,
-                    gallery_id=uuid.uuid4().hex,
-                    model_id=model_id,
-                    embed_dim=embed_dim,
-                    model=dict(model),
-                )
-                with whole_file(root / 'gallery.json') as file:
-                    file.write(json.dumps(about, indent=2).encode())
+            describe_if_new(root, model_id=model_id, embed_dim=embed_dim, model=model)
         gallery = cls.open(root)
         if gallery.model_id != model_id:
             raise ValueError(

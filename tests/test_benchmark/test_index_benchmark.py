@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import mmps
+from mmps.benchmark import galleries
 
 TOOL = Path(mmps.__file__).parents[1] / 'tools' / 'analysis_tools' / 'benchmark_index.py'
 pytestmark = pytest.mark.skipif(not TOOL.is_file(), reason='mmps is not run from its repository')
@@ -24,8 +25,8 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, 'benchmark_index', module)
     spec.loader.exec_module(module)
-    module.PER_VIDEO = 100
     module.apart = lambda stage, *args: stage(*args)
+    monkeypatch.setattr(galleries, 'PER_VIDEO', 100)
     return module
 
 

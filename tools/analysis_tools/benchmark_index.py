@@ -19,86 +19,23 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
-import pyarrow as pa
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from mmps.benchmark.galleries import SEARCHES, K, Persons, add_video, fill, neighbours
 from mmps.benchmark.machine import describe_machine, machine_line
-from mmps.gallery import Coverage, Gallery, gallery_schema
-from mmps.index import FaissIndex, Filters
+from mmps.gallery import Gallery
+from mmps.index import FaissIndex
 
-PER_VIDEO = 20_000
-CAMERAS = 20
-VIEWS = 20
-NOISE = 0.43
-DECAY = 0.75
-K = 10
 MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Persons:
-    """Generated rows, the same for the same seed.
-
-    Args:
-        rows: how many.
-        dim: of an embedding.
-        seed: of all random numbers.
-    """
-
-    rows: int
-    dim: int
-    seed: int
-
-    def videos(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Number and embeddings (N, dim) of each video."""
-        centres = self._centres()
-        for number in range(-(-self.rows // PER_VIDEO)):
-            count = min(PER_VIDEO, self.rows - number * PER_VIDEO)
-            yield number, self._views(centres, count, stream=number)
-
-    def queries(self, count: int) -> np.ndarray:
-        """Views of persons that are no rows, (count, dim)."""
-        return self._views(self._centres(), count, stream=-1)
-
-    def _spread(self) -> np.ndarray:
-        return (np.arange(1, self.dim + 1) ** (-DECAY / 2)).astype(np.float32)
-
-    def _centres(self) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, 0])
-        shape = (max(1, self.rows // VIEWS), self.dim)
-        return self._spread() * rng.standard_normal(shape, dtype=np.float32)
-
-    def _views(self, centres: np.ndarray, count: int, *, stream: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, 1, stream + 1])
-        views = rng.standard_normal((count, self.dim), dtype=np.float32)
-        views *= np.sqrt(NOISE, dtype=np.float32) * self._spread()
-        views += centres[rng.integers(len(centres), size=count)]
-        return views / np.linalg.norm(views, axis=1, keepdims=True)
-
-
-def camera_of(video: int) -> str:
-    return f'camera {video % CAMERAS}'
-
-
-def source_of(video: int) -> str:
-    return f'/footage/{video}.mp4'
-
-
-SEARCHES: dict[str, tuple[Filters | None, Callable[[int], bool]]] = {
-    'all': (None, lambda video: True),
-    'one camera of 20': (Filters(cameras=(camera_of(0),)), lambda video: video % CAMERAS == 0),
-    'one video': (Filters(sources=(source_of(0),)), lambda video: video == 0),
-}
 
 
 def parse_args() -> argparse.Namespace:
@@ -156,37 +93,6 @@ def apart(stage: Callable[..., Any], *args: Any) -> Any:
         return pool.submit(stage, *args).result()
 
 
-def fill(folder: Path, persons: Persons) -> None:
-    """Make the gallery."""
-    gallery = Gallery.create(folder, model_id='00', embed_dim=persons.dim, model={})
-    for number, embeddings in persons.videos():
-        add_video(gallery, number, embeddings)
-
-
-def add_video(gallery: Gallery, number: int, embeddings: np.ndarray) -> None:
-    count, source = len(embeddings), source_of(number)
-    frames = np.arange(count, dtype=np.int32) // 5
-    columns = dict(
-        row_id=number * PER_VIDEO + np.arange(count),
-        source=[source] * count,
-        frame=frames,
-        time=frames / 25,
-        camera=[camera_of(number)] * count,
-        image_width=np.full(count, 1920, np.int32),
-        image_height=np.full(count, 1080, np.int32),
-        bbox=lists(np.tile(np.float32([0, 0, 64, 128]), (count, 1))),
-        score=np.ones(count, np.float32),
-        embedding=lists(embeddings),
-        thumbnail=[b''] * count,
-    )
-    rows = pa.table(columns, schema=gallery_schema(embeddings.shape[1]))
-    gallery.append(rows, {source: Coverage(frozenset(frames.tolist()))})
-
-
-def lists(values: np.ndarray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-
-
 def open_index(folder: Path, kind: Any) -> tuple[Gallery, FaissIndex]:
     gallery = Gallery.open(folder)
     index = FaissIndex(
@@ -207,24 +113,6 @@ def build(folder: Path, kind: str | None) -> dict[str, Any]:
         build_peak_mib=peak - sum(before),
         index_files_mib=size / MIB,
     )
-
-
-def neighbours(persons: Persons, num_queries: int) -> dict[str, np.ndarray]:
-    """Ids of the most similar rows by comparing with every row, for each of SEARCHES."""
-    queries = persons.queries(num_queries)
-    best = {
-        name: (np.full((num_queries, K), -2.0), np.full((num_queries, K), -1)) for name in SEARCHES
-    }
-    for number, embeddings in persons.videos():
-        similarities, places = faiss.knn(queries, embeddings, K, faiss.METRIC_INNER_PRODUCT)
-        ids = places + number * PER_VIDEO
-        for name, (_, counts) in SEARCHES.items():
-            if counts(number):
-                both = np.concatenate([best[name][0], similarities], axis=1)
-                order = np.argsort(-both, axis=1, kind='stable')[:, :K]
-                all_ids = np.concatenate([best[name][1], ids], axis=1)
-                best[name] = tuple(np.take_along_axis(x, order, axis=1) for x in (both, all_ids))
-    return {name: ids for name, (_, ids) in best.items()}
 
 
 def search(
@@ -257,8 +145,7 @@ def change(folder: Path, persons: Persons, kind: str | None) -> dict[str, Any]:
     index.sync(gallery)
     next(iter(gallery.shards())).unlink()
     removed = timed(lambda: index.sync(gallery))
-    number = -(-persons.rows // PER_VIDEO)
-    add_video(gallery, number, persons.queries(min(PER_VIDEO, persons.rows)))
+    add_video(gallery, *persons.another_video())
     return dict(remove_s=removed, append_s=timed(lambda: index.sync(gallery)))
 
 

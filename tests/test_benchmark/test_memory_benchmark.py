@@ -18,6 +18,7 @@ from mmps.benchmark import (
     seconds,
     waits_for_device,
 )
+from mmps.benchmark.memory_updates import Sizes, compare_updates, make_loss, make_step
 from mmps.models import DOIMLoss, LOIMLoss, LookupTable, OIMLoss
 
 TOOL = CONFIGS.parent / 'tools/analysis_tools/benchmark_memory_loss.py'
@@ -73,10 +74,10 @@ def test_plain_doim_by_hand() -> None:
 
 
 @pytest.mark.parametrize('where', ['table', 'queue', 'importance', 'age', 'head'])
-def test_what_differs_is_noticed(tool: dict[str, Any], where: str) -> None:
+def test_what_differs_is_noticed(where: str) -> None:
     name = 'OIM' if where == 'head' else 'DOIM'
-    sizes = tool['Sizes'](persons=9, queue=5, dim=4, rows=8)
-    loss = tool['make_loss'](name, sizes, torch.device('cpu'))
+    sizes = Sizes(persons=9, queue=5, dim=4, rows=8)
+    loss = make_loss(name, sizes, torch.device('cpu'))
     memory = plain_memory(loss, torch.float64)
     # Its places are its own business.
     order = torch.tensor([3, 0, 4, 1, 2])
@@ -92,18 +93,18 @@ def test_what_differs_is_noticed(tool: dict[str, Any], where: str) -> None:
     assert difference(loss, memory) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_wrong_update_is_not_timed(tool: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = tool['Sizes'](persons=9, queue=5, dim=4, rows=8)
+def test_a_wrong_update_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Sizes(persons=9, queue=5, dim=4, rows=8)
     monkeypatch.setattr(LookupTable, 'update', lambda *args: torch.zeros(4))
     with pytest.raises(ValueError, match='LOIM with 2 rows a person: the memory differs by'):
-        tool['compare']('LOIM', sizes, 2, torch.device('cpu'), repeats=1)
+        compare_updates('LOIM', sizes, 2, torch.device('cpu'), repeats=1)
 
 
-def test_steps_are_of_as_many_rows_a_person(tool: dict[str, Any]) -> None:
-    sizes = tool['Sizes'](persons=50, queue=5, dim=4, rows=40)
-    loss = tool['make_loss']('OIM', sizes, torch.device('cpu'))
+def test_steps_are_of_as_many_rows_a_person() -> None:
+    sizes = Sizes(persons=50, queue=5, dim=4, rows=40)
+    loss = make_loss('OIM', sizes, torch.device('cpu'))
     for rows in (1, 4):
-        x, pids, ious = tool['make_step'](loss, sizes, rows)
+        x, pids, ious = make_step(loss, sizes, rows)
         counts = pids[pids >= 0].unique(return_counts=True)[1]
         assert counts.tolist() == [rows] * (20 // rows)
         assert (pids == -1).sum() == 20

@@ -21,7 +21,8 @@ from mmps.times import describe_time
 from . import results
 from .builds import Builder
 from .galleries import GalleryFacts, OpenGallery
-from .pictures import draw_people
+from .kept import Kept, asked_for, keep
+from .pictures import decode_thumbnail, draw_people
 from .query import Query
 from .results import EXPORTS, Found
 from .shared_model import SharedModel
@@ -94,7 +95,7 @@ class Handlers:
         finally:
             Path(path).unlink(missing_ok=True)  # what others upload is not kept
         [persons] = self.model.detect([scene])
-        return self._new_query(Query(scene, 'an uploaded picture', persons))
+        return self._new_query(Query(scene, Path(path).name, persons))
 
     def take_frame(
         self, name: str, source: str | None, frame: int | None
@@ -124,6 +125,17 @@ class Handlers:
         """What to do in a mode."""
         return _HOW_TO[mode]
 
+    def keep(self, query: Query | None, kept: Kept) -> tuple[Kept, Any, list[Any], str]:
+        """Keep whoever is chosen, to be searched for together with whom is chosen next."""
+        kept = keep(query, kept)
+        crops = [(picture.scene[..., ::-1], picture.name) for picture in kept]
+        hint = 'Kept. Now click the same person in another picture: both are searched for together.'
+        return kept, gr.update(visible=True), crops, hint
+
+    def start_over(self) -> tuple[Kept, Any, list[Any], str]:
+        """Keep no picture any more."""
+        return (), _HIDDEN, [], 'No picture is kept any more. ' + _HOW_TO[CLICK]
+
     def search(
         self,
         query: Query | None,
@@ -134,21 +146,28 @@ class Handlers:
         end: str,
         group: str,
         topk: int,
+        kept: Kept = (),
     ) -> tuple[Any, ...]:
-        """Rank the persons of the gallery; without a query there is nothing to show."""
-        if query is None or query.embedding is None:
+        """Rank the persons of the gallery; without any picture there is nothing to show."""
+        pictures = asked_for(query, kept)
+        if not pictures:
             return None, _HIDDEN, [], NO_QUERY, [], *self._nothing_chosen()
         gallery = self._gallery(name)
         facts = gallery.facts()
         filters = results.make_filters(facts, cameras=cameras, path=path, begin=begin, end=end)
         matches = gallery.search(
-            query.embedding, topk=min(int(topk), MAX_RESULTS), filters=filters, group=GROUPS[group]
+            np.concatenate([picture.embedding for picture in pictures]),
+            topk=min(int(topk), MAX_RESULTS),
+            filters=filters,
+            group=GROUPS[group],
         )
         folder = results.common_folder(facts.sources)
-        found = Found(name, folder, query, matches)
+        found = Found(name, folder, pictures, matches)
+        together = f', by **{len(pictures)}** pictures of one person' if len(pictures) > 1 else ''
         text = (
-            f'**{len(matches)}** of {facts.persons:,} people in *{name}*. Below each: rank and '
-            'similarity, probability of the same person, camera and time. Click one to see more.'
+            f'**{len(matches)}** of {facts.persons:,} people in *{name}*{together}. '
+            'Below each: rank and similarity, probability of the same person, camera and time. '
+            'Click one to see more.'
         )
         if not matches:
             return found, _HIDDEN, [], 'Nobody passes these filters.', [], *self._nothing_chosen()
@@ -202,17 +221,14 @@ class Handlers:
             picture = draw_people(scene, np.zeros((0, 4), np.float32), chosen=bbox)
         except (FileNotFoundError, ValueError):
             [jpeg] = gallery.thumbnails([match.row_id])
-            picture = results.decode_thumbnail(jpeg)
+            picture = decode_thumbnail(jpeg)
             facts += '\n\nIts scene cannot be read any more.'
         if match.track < 0:
             return picture, facts, [], 'Only people in videos have tracks.'
         track = gallery.track(match, limit=_TRACK_LENGTH)
         thumbnails = gallery.thumbnails([step.row_id for step in track])
         steps = [
-            (
-                results.decode_thumbnail(jpeg),
-                describe_time(step.time) or f'frame {step.frame}',
-            )
+            (decode_thumbnail(jpeg), describe_time(step.time) or f'frame {step.frame}')
             for jpeg, step in zip(thumbnails, track, strict=True)
         ]
         return picture, facts, steps, f'{len(track)} moments of one walk through the video.'
@@ -224,7 +240,7 @@ class Handlers:
     def _crops(self, gallery: OpenGallery, matches: Sequence[Match]) -> list[tuple[Any, str]]:
         thumbnails = gallery.thumbnails([match.row_id for match in matches])
         return [
-            (results.decode_thumbnail(jpeg), results.caption(rank, match))
+            (decode_thumbnail(jpeg), results.caption(rank, match))
             for rank, (jpeg, match) in enumerate(zip(thumbnails, matches, strict=True), start=1)
         ]
 

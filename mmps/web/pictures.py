@@ -82,6 +82,15 @@ def draw_people(
     return picture
 
 
+def decode_thumbnail(jpeg: bytes) -> np.ndarray:
+    """RGB array of a thumbnail; a grey patch where there is none."""
+    if not jpeg:
+        return np.full((128, 48, 3), 128, np.uint8)
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None, 'this package wrote it'
+    return np.ascontiguousarray(decoded[..., ::-1])
+
+
 def _draw_box(picture: np.ndarray, bbox: np.ndarray, color: Color, *, heavy: bool = False) -> None:
     """A box with a dark outline, so that it is seen on any ground."""
     width = _line_width(picture) * (2 if heavy else 1)

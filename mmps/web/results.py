@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from mmps.apis import describe_probability, write_results_page
 from mmps.as_json import as_json
 from mmps.gallery import Gallery
@@ -19,7 +16,7 @@ from mmps.index import Filters, Match
 from mmps.times import describe_time, parse_time
 
 from .galleries import GalleryFacts
-from .query import Query
+from .kept import Picture
 
 UNKNOWN_CAMERA = '(unknown)'
 
@@ -44,13 +41,13 @@ class Found:
     Attributes:
         name: of the gallery.
         folder: that all its sources have in common.
-        query: whom the user looked for.
+        pictures: of the person whom the user looked for, at least one.
         matches: best first.
     """
 
     name: str
     folder: str
-    query: Query
+    pictures: Sequence[Picture]
     matches: list[Match]
 
 
@@ -143,39 +140,39 @@ def table_rows(matches: Sequence[Match], *, folder: str) -> list[list[Any]]:
     ]
 
 
-def decode_thumbnail(jpeg: bytes) -> np.ndarray:
-    """RGB array of a thumbnail; a grey patch where there is none."""
-    if not jpeg:
-        return np.full((128, 48, 3), 128, np.uint8)
-    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert decoded is not None, 'the gallery wrote it'
-    return np.ascontiguousarray(decoded[..., ::-1])
-
-
 def write_json(path: Path, found: Found, gallery: Gallery) -> None:
     """Write the document that ``mmps search --json`` prints."""
-    query = {'image': found.query.name, 'bbox': found.query.bbox}
-    document = {'gallery': gallery.root, 'queries': [query], 'matches': found.matches}
+    queries = [{'image': picture.name, 'bbox': picture.bbox} for picture in found.pictures]
+    document = {'gallery': gallery.root, 'queries': queries, 'matches': found.matches}
     text = json.dumps(as_json(document), indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + '\n', encoding='utf-8')
 
 
 def write_csv(path: Path, found: Found, gallery: Gallery) -> None:
-    """Write a table for a spreadsheet; what is not known is empty."""
+    """Write a table for a spreadsheet; what is not known is empty.
+
+    Every row names the pictures that were searched for, as IMAGE:X1,Y1,X2,Y2.
+    """
+    queries = '; '.join(
+        f'{picture.name}:{",".join(f"{value:g}" for value in picture.bbox)}'
+        for picture in found.pictures
+    )
     with path.open('w', encoding='utf-8', newline='') as file:
         writer = csv.writer(file)
-        writer.writerow(['rank', *_CSV_COLUMNS, 'x1', 'y1', 'x2', 'y2', 'track'])
+        writer.writerow(['rank', *_CSV_COLUMNS, 'x1', 'y1', 'x2', 'y2', 'track', 'queries'])
         for rank, match in enumerate(found.matches, start=1):
             fields = as_json(match)
             track = match.track if match.track >= 0 else None
-            writer.writerow([rank, *(fields[c] for c in _CSV_COLUMNS), *match.bbox, track])
+            known = [fields[column] for column in _CSV_COLUMNS]
+            writer.writerow([rank, *known, *match.bbox, track, queries])
 
 
 def write_html(path: Path, found: Found, gallery: Gallery) -> None:
     """Write the page that ``mmps search --html`` writes."""
-    query = found.query
-    assert query.bbox is not None
-    write_results_page(path, [(query.scene, query.bbox.tolist())], found.matches, gallery)
+    queries = [(picture.scene, picture.box.tolist()) for picture in found.pictures]
+    names = dict.fromkeys(picture.name for picture in found.pictures)
+    title = f'Search results for {", ".join(names)}'
+    write_results_page(path, queries, found.matches, gallery, title=title)
 
 
 EXPORTS: dict[str, Callable[[Path, Found, Gallery], None]] = {

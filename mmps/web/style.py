@@ -16,6 +16,9 @@ CSS = """
 .people .thumbnail-item .caption-label { position: static; max-width: 100%; width: 100%;
   padding: 2px; border: 0; background: none; white-space: pre-line; text-align: center;
   line-height: 1.3; opacity: 1; }
+#kept-crops .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)); }
+#kept-crops .thumbnail-item img { height: 96px; }
+#kept-crops .grid-wrap { min-height: 0; }
 #download { display: none; }
 #details table { width: 100%; }
 #details th, #details td { border: 0; padding: 3px 8px; text-align: left; }

@@ -10,6 +10,7 @@ from mmps.gallery import Coverage, Gallery, SourceEnd, make_rows
 
 RED, GREEN, BLUE = (30, 30, 220), (40, 200, 40), (220, 60, 30)  # BGR
 YELLOW, CYAN = (30, 200, 220), (220, 200, 30)
+ORANGE, LIME = (30, 90, 220), (30, 200, 90)  # like RED and like GREEN; both together like YELLOW
 PLACES = ((40, 60, 100, 220), (160, 60, 220, 220), (280, 60, 340, 220))
 EMBED_DIM = 4
 MODEL_ID = 'c0ffee'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from colored_people import GREEN, PLACES, RED, ColorModel, draw
+from colored_people import GREEN, LIME, ORANGE, PLACES, RED, YELLOW, ColorModel, draw
 
 pytest.importorskip('gradio')
 pytest.importorskip('selenium')
@@ -202,6 +202,31 @@ def test_filter_and_save(browser, picture):
     rows = saved.read_text().splitlines()
     assert len(rows) == 1 + 4
     assert rows[0].startswith('rank,row_id,similarity,')
+
+
+def test_keep_and_pick_another(browser, make_browser, tmp_path):
+    """Neither picture alone finds the yellow person first, both together do."""
+    path = tmp_path / 'two.png'
+    assert cv2.imwrite(str(path), draw(ORANGE, LIME, None))
+    other = make_browser()
+    for user in (browser, other):
+        user.driver.get(user.address)
+        user.wait(lambda user=user: user.find('#query input[type=file]'))
+        user.upload(path)
+        user.wait_for_text('#hint', '2 people were detected')
+    browser.find('#keep').click()
+    browser.wait_for_text('.toast-wrap', 'Choose a person in a picture first')
+    browser.click_scene(*middle(0))
+    browser.wait(lambda: is_color(browser.color_of_result(0), RED))
+    browser.find('#keep').click()
+    browser.wait_for_text('#kept', 'two.png')
+    for user, color in ((browser, YELLOW), (other, GREEN)):  # the other one keeps nothing
+        user.click_scene(*middle(1))
+        user.wait(lambda user=user, color=color: is_color(user.color_of_result(0), color))
+    assert 'by 2 pictures of one person' in browser.find('#status').text
+    browser.find('#start-over').click()
+    browser.wait(lambda: is_color(browser.color_of_result(0), GREEN))
+    assert not [e for e in browser.all('#kept-crops') if e.is_displayed()]
 
 
 def test_two_corners_in_a_frame_of_the_gallery(browser):

@@ -20,48 +20,20 @@ from colored_people import (
 from mmps.calibration import calibrate
 from mmps.gallery import Gallery
 from mmps.web.galleries import OpenGallery
-from mmps.web.shared_model import SharedModel
 
 gr = pytest.importorskip('gradio')
+
+from acting import PLAIN, at, names  # noqa: E402
 
 from mmps.web.handlers import CLICK, GROUPS, MARK, Handlers  # noqa: E402
 from mmps.web.pictures import CHOSEN_COLOR  # noqa: E402
 
 EVERY, BY_IMAGE, BY_TRACK = GROUPS
-PLAIN = dict(cameras=[], path='', begin='', end='', group=EVERY, topk=12)
-
-
-def at(x, y):
-    """A click on a pixel of a scene, which is 400 pixels wide and shown with 960."""
-    return gr.SelectData(None, {'index': [2.4 * x, 2.4 * y], 'value': None})
 
 
 def number(place):
     """A click on a result."""
     return gr.SelectData(None, {'index': place, 'value': None})
-
-
-@pytest.fixture
-def handlers(colored_gallery):
-    galleries = {'street': OpenGallery(colored_gallery, model_id=MODEL_ID)}
-    return Handlers(galleries, SharedModel(ColorModel()))
-
-
-@pytest.fixture
-def ask(handlers, tmp_path):
-    """Upload a scene and click its first person."""
-
-    def run(*colors):
-        cv2.imwrite(str(tmp_path / 'query.png'), draw(*colors))
-        query, _, _ = handlers.upload(str(tmp_path / 'query.png'))
-        x1, y1, x2, y2 = query.persons.bboxes[0]
-        return handlers.click(query, CLICK, at((x1 + x2) / 2, (y1 + y2) / 2))[0]
-
-    return run
-
-
-def names(found):
-    return ['/'.join(Path(match.source).parts[-2:]) for match in found.matches]
 
 
 def test_what_is_in_a_gallery(handlers):
@@ -82,7 +54,7 @@ def test_upload_click_search(handlers, tmp_path):
     query, picture, hint = handlers.upload(str(path))
     assert not path.exists(), 'what was uploaded is not kept'
     assert picture.shape == (624, 960, 3)
-    assert hint.startswith('2 people were detected in an uploaded picture. Click the one')
+    assert hint.startswith('2 people were detected in query.png. Click the one')
     found, box, crops, _, table, *_ = handlers.search(query, 'street', *PLAIN.values())
     assert (found, box['visible'], crops, table) == (None, False, [], [])
 
@@ -140,7 +112,7 @@ def test_bad_uploads(handlers, tmp_path):
     cv2.imwrite(str(path), draw(None, None, None))
     query, _, hint = handlers.upload(str(path))
     assert len(query.persons) == 0
-    assert 'Nobody was detected in an uploaded picture. Choose “Mark' in hint
+    assert 'Nobody was detected in query.png. Choose “Mark' in hint
     assert handlers.upload(None) == (None, None, '')
 
 
@@ -217,7 +189,7 @@ def test_exports(handlers, ask, tmp_path, monkeypatch):
     assert all(path.is_relative_to(tmp_path / 'cache') for path in paths.values())
     document = json.loads(paths['JSON'].read_text())
     assert [match['source'] for match in document['matches']] == [m.source for m in found.matches]
-    assert document['queries'][0]['bbox'] == list(PLACES[0])
+    assert document['queries'] == [{'image': 'query.png', 'bbox': list(PLACES[0])}]
     with paths['CSV'].open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert [row['rank'] for row in rows] == ['1', '2', '3', '4']

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +66,34 @@ def train(config: Config, folder: Path, *, script: Path, processes: int = 1) -> 
 
 
 def result_of(
-    folder: Path, settings: Mapping[str, Any], run: Callable[[], dict[str, float]]
+    config: Config,
+    folder: Path,
+    *,
+    settings: Mapping[str, Any],
+    script: Path,
+    processes: int = 1,
 ) -> tuple[dict[str, float], str]:
-    """The figures of a run, done now unless its folder has them, and in words how it went.
+    """What a run ends with; it is trained now unless its folder has that.
+
+    Args:
+        config: as for :func:`train`, likewise the folder, the script and the processes.
+        folder: for ``result.json``, too.
+        settings: that a run must have been done with to count, as JSON can hold them.
+        script: ``tools/train.py``.
+        processes: that train together.
+
+    Returns:
+        The figures of :func:`train`, and in words how it went.
 
     Raises:
+        RuntimeError: training failed; the message names its output.
         ValueError: it was done with other settings.
     """
     figures = read_result(folder / 'result.json', settings)
     if figures is not None:
         return figures, 'was done before'
     begin = time.monotonic()
-    figures = run()
+    figures = train(config, folder, script=script, processes=processes)
     write_json({'settings': settings, 'figures': figures}, folder / 'result.json')
     return figures, f'{time.monotonic() - begin:.0f} s'
 
@@ -118,3 +134,15 @@ def mean_and_spread(runs: Sequence[Figures]) -> dict[str, dict[str, float]]:
         if len(values) > 1:
             summary[name]['std'] = statistics.stdev(values)
     return summary
+
+
+def mean_text(figure: Figures, *, scale: int, digits: int) -> str:
+    """A figure of :func:`mean_and_spread` in words: mean ± standard deviation, where there is one.
+
+    Args:
+        figure: its ``mean`` and ``std``.
+        scale: what both are multiplied by.
+        digits: after the point.
+    """
+    text = f'{scale * figure["mean"]:.{digits}f}'
+    return f'{text} ± {scale * figure["std"]:.{digits}f}' if 'std' in figure else text

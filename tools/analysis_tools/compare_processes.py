@@ -14,7 +14,6 @@ runs are not done again, others start anew.
 
 import argparse
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ from mmps.arguments import add_config_arguments, load_config
 from mmps.training_runs import (
     evaluated_at_its_end,
     mean_and_spread,
+    mean_text,
     result_of,
-    train,
     write_json,
 )
 
@@ -84,15 +83,10 @@ def make_table(figures: dict[str, dict[str, Any]], processes: int) -> Table:
         one, many = by_processes['1'], by_processes[str(processes)]
         table.add_row(
             FIGURES[name],
-            *(_mean_text(figure, scale, digits) for figure in (one, many)),
+            *(mean_text(figure, scale=scale, digits=digits) for figure in (one, many)),
             f'{scale * (many["mean"] - one["mean"]):+.{digits}f}',
         )
     return table
-
-
-def _mean_text(figure: dict[str, float], scale: int, digits: int) -> str:
-    text = f'{scale * figure["mean"]:.{digits}f}'
-    return f'{text} ± {scale * figure["std"]:.{digits}f}' if 'std' in figure else text
 
 
 def parse_args() -> argparse.Namespace:
@@ -121,9 +115,12 @@ def run_all(args: argparse.Namespace, console: Console) -> None:
             folder = args.work_dir / f'processes{processes}' / f'seed{seed}'
             run = evaluated_at_its_end(config, seed=seed)
             run.train_dataloader.batch_size = batch
-            script = ROOT / 'tools/train.py'
             figures, state = result_of(
-                folder, settings, partial(train, run, folder, script=script, processes=processes)
+                run,
+                folder,
+                settings=settings,
+                script=ROOT / 'tools/train.py',
+                processes=processes,
             )
             runs[processes].append(figures)
             console.print(f'seed {seed}, {processes} x {batch} images: {state}')

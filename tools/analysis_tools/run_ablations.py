@@ -13,7 +13,6 @@ re-identification is forgotten (`--load-from`, `--reset`), and leave parts of th
 import argparse
 import itertools
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +25,8 @@ from mmps.arguments import add_config_arguments, load_config
 from mmps.training_runs import (
     evaluated_at_its_end,
     mean_and_spread,
+    mean_text,
     result_of,
-    train,
     write_json,
 )
 
@@ -116,8 +115,7 @@ def _cell_text(name: str, figure: dict[str, float] | None) -> str:
     if figure is None:
         return '-'
     scale, digits = (1, 3) if name.startswith('memory_') else (100, 1)
-    text = f'{scale * figure["mean"]:.{digits}f}'
-    return f'{text} ± {scale * figure["std"]:.{digits}f}' if 'std' in figure else text
+    return mean_text(figure, scale=scale, digits=digits)
 
 
 def parse_args() -> argparse.Namespace:
@@ -171,9 +169,7 @@ def run_all(args: argparse.Namespace, console: Console) -> None:
         cell = Cell(norm, loss)
         folder = args.work_dir / f'{norm}_{loss}'.lower() / f'seed{seed}'
         run = cell_config(config, cell, seed=seed, load_from=start_from)
-        figures, state = result_of(
-            folder, settings, partial(train, run, folder, script=ROOT / 'tools/train.py')
-        )
+        figures, state = result_of(run, folder, settings=settings, script=ROOT / 'tools/train.py')
         runs[cell].append(figures)
         console.print(f'{number}/{len(grid)} {norm}, {loss}, seed {seed}: {state}')
     summary = summarise(runs)

@@ -52,8 +52,8 @@ def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | N
     """The checkpoint from which a run goes on.
 
     Args:
-        work_dir: of the run; its newest checkpoint is taken, or the newest before that one which
-            is not damaged, with a warning.
+        work_dir: of the run, also if it was moved or copied; its newest checkpoint is taken, or
+            the newest before that one which is not damaged, with a warning.
         chosen: the one that the user named instead; addresses (``https://...``) are not checked.
 
     Returns:
@@ -74,22 +74,30 @@ def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | N
     named = find_latest_checkpoint(work_dir)
     if named is None:
         return None
-    if named and is_whole(Path(named)):
-        return named
+    # The folder may have been moved or copied since the name, with its path, was written.
+    folder = Path(work_dir)
     # An empty name is what a process leaves that is killed while it writes the name.
-    folder = Path(named).parent if named else Path(work_dir)
-    others = [path for path in folder.glob('*.pth') if _NUMBERED.fullmatch(path.name)]
-    others.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in others:
-        if str(path) != named and is_whole(path):
+    newest = folder / (Path(named).name or 'last_checkpoint')
+    if named and not newest.exists() and not _numbered(folder):
+        newest = Path(named)  # in the hook's own ``out_dir``
+        folder = newest.parent
+    if named and is_whole(newest):
+        return str(newest)
+    for path in _numbered(folder):
+        if path != newest and is_whole(path):
             print_log(
-                f'{named or folder / "last_checkpoint"}: damaged, so training goes on from the '
-                f'checkpoint before, {path}',
+                f'{newest}: damaged, so training goes on from the checkpoint before, {path}',
                 logger='current',
                 level=logging.WARNING,
             )
             return str(path)
     raise ValueError(
-        f'{folder}: no checkpoint to resume from: {named or "the newest"} is damaged, and there is '
-        'no other. Train anew without resuming, or resume from a checkpoint elsewhere.'
+        f'{folder}: no checkpoint to resume from: {newest} is damaged, and there is no other. '
+        'Train anew without resuming, or resume from a checkpoint elsewhere.'
     )
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """Checkpoints to go on from, the newest first."""
+    paths = [path for path in folder.glob('*.pth') if _NUMBERED.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,36 @@ def test_a_name_that_was_not_written_to_the_end(tmp_path: Path) -> None:
     _, second = write(tmp_path, 1, 2)
     (tmp_path / 'last_checkpoint').write_text('')
     assert checkpoint_to_resume(str(tmp_path)) == str(second)
+
+
+@pytest.mark.parametrize('copied', [False, True])
+def test_a_work_folder_that_was_moved_or_copied(copied: bool, tmp_path: Path) -> None:
+    old, new = tmp_path / 'old', tmp_path / 'new'
+    old.mkdir()
+    write(old, 1, 2)
+    if copied:
+        shutil.copytree(old, new)
+    else:
+        old.rename(new)
+    first, second = new / 'epoch_1.pth', new / 'epoch_2.pth'
+    assert checkpoint_to_resume(str(new)) == str(second)
+    damage(second)
+    assert checkpoint_to_resume(str(new)) == str(first)
+    damage(first)
+    with pytest.raises(ValueError, match=rf'^{new}: .* {second} is damaged, and there is no oth'):
+        checkpoint_to_resume(str(new))
+
+
+def test_checkpoints_that_are_not_in_the_work_folder(tmp_path: Path) -> None:
+    """As with ``out_dir`` of the hook."""
+    work_dir, out_dir = tmp_path / 'work', tmp_path / 'out'
+    out_dir.mkdir()
+    work_dir.mkdir()
+    first, second = write(out_dir, 1, 2)
+    (out_dir / 'last_checkpoint').rename(work_dir / 'last_checkpoint')
+    assert checkpoint_to_resume(str(work_dir)) == str(second)
+    damage(second)
+    assert checkpoint_to_resume(str(work_dir)) == str(first)
 
 
 def test_a_chosen_one_has_to_be_whole(tmp_path: Path) -> None:

@@ -150,6 +150,9 @@ def index(
     if rank == 0:
         open_index(store)  # so that the first search need not wait for it
     _show(store, report, json=json)
+    nothing = report.problems and not report.frames + report.frames_before
+    if nothing and processes == 1:  # torchrun ends all processes when one fails
+        raise typer.Exit(1)
 
 
 def load_model(
@@ -233,5 +236,3 @@ def _show(gallery: 'Gallery', report: 'IndexReport', *, json: bool) -> None:
         for problem in report.problems:
             note(f'not read, or not whole: {problem}')
         show(f'Look for somebody: mmps search {gallery.root} IMAGE')
-    if report.problems and not report.frames + report.frames_before:
-        raise typer.Exit(1)

@@ -87,3 +87,21 @@ def test_nothing_readable_is_a_failure(tiny_weights: Path, tmp_path: Path) -> No
         'index', broken, '--gallery', tmp_path / 'g', '--weights', tiny_weights, exit_code=1
     )
     assert f'not read, or not whole: {broken}: not a readable image' in result.stderr
+
+
+def test_a_share_without_anything_readable_is_no_failure(
+    video: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else torchrun would end the processes that still have work to do."""
+    broken = tmp_path / 'broken.mp4'
+    broken.write_bytes(b'no video')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    monkeypatch.setenv('RANK', '0')
+    command = ('index', broken, '--gallery', tmp_path / 'g', '--weights', tiny_weights)
+    result = run(*command)
+    assert '0 persons in 0 frames' in result.stdout
+    assert f'not read, or not whole: {broken}: ' in result.stderr
+    run(*command, video)
+    monkeypatch.setenv('RANK', '1')
+    run(*command, video)
+    assert len(Gallery.open(tmp_path / 'g').coverage()[str(video)].frames) == 5

@@ -52,8 +52,8 @@ def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | N
     """The checkpoint from which a run goes on.
 
     Args:
-        work_dir: of the run, also if it was moved or copied; its newest checkpoint is taken, or
-            the newest before that one which is not damaged, with a warning.
+        work_dir: of the run, also if it was moved or copied; its last checkpoint is taken, or,
+            with a warning, the newest that is whole where that one is damaged or not known.
         chosen: the one that the user named instead; addresses (``https://...``) are not checked.
 
     Returns:
@@ -71,28 +71,32 @@ def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | N
                 f'{chosen}: the file is damaged or no checkpoint; resume from another one.'
             )
         return chosen
-    named = find_latest_checkpoint(work_dir)
-    if named is None:
-        return None
-    # The folder may have been moved or copied since the name, with its path, was written.
     folder = Path(work_dir)
-    # An empty name is what a process leaves that is killed while it writes the name.
-    newest = folder / (Path(named).name or 'last_checkpoint')
-    if named and not newest.exists() and not _numbered(folder):
-        newest = Path(named)  # in the hook's own ``out_dir``
-        folder = newest.parent
-    if named and is_whole(newest):
-        return str(newest)
+    named = find_latest_checkpoint(work_dir)
+    if named:
+        # The folder may have been moved or copied since the name, with its path, was written.
+        newest = folder / Path(named).name
+        if not newest.exists() and not _numbered(folder):
+            newest = Path(named)  # in the hook's own ``out_dir``
+            folder = newest.parent
+        if is_whole(newest):
+            return str(newest)
+    else:
+        newest = folder / 'last_checkpoint'
+        # An empty name is what a process leaves that is killed while it writes the name.
+        if named is None and not _numbered(folder):
+            return None
+    problem = 'damaged' if newest.exists() else 'not there'
     for path in _numbered(folder):
         if path != newest and is_whole(path):
             print_log(
-                f'{newest}: damaged, so training goes on from the checkpoint before, {path}',
+                f'{newest}: {problem}, so training goes on from {path}',
                 logger='current',
                 level=logging.WARNING,
             )
             return str(path)
     raise ValueError(
-        f'{folder}: no checkpoint to resume from: {newest} is damaged, and there is no other. '
+        f'{folder}: no checkpoint to resume from: {newest} is {problem}, and there is no other. '
         'Train anew without resuming, or resume from a checkpoint elsewhere.'
     )
 

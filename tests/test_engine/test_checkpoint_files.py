@@ -64,17 +64,21 @@ def test_damage_is_found(tmp_path: Path) -> None:
     assert not is_whole(tmp_path / 'missing.pth')
 
 
-def test_the_newest_whole_one_is_chosen(
-    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is logged when a checkpoint is chosen."""
+    messages: list[str] = []
+    monkeypatch.setattr(
+        'mmps.engine.checkpoints.print_log', lambda message, **kwargs: messages.append(message)
+    )
+    return messages
+
+
+def test_the_newest_whole_one_is_chosen(tmp_path: Path, logged: list[str]) -> None:
     assert checkpoint_to_resume(str(tmp_path)) is None
     # Ten is after nine, and what is best is none to go on from.
     first, second, third = write(tmp_path, 8, 9, 10)
     save_checkpoint({}, str(tmp_path / 'best_search_mAP_epoch_9.pth'))
-    logged: list[str] = []
-    monkeypatch.setattr(
-        'mmps.engine.checkpoints.print_log', lambda message, **kwargs: logged.append(message)
-    )
     assert checkpoint_to_resume(str(tmp_path)) == str(third)
     assert logged == []
     damage(third)
@@ -92,6 +96,28 @@ def test_a_name_that_was_not_written_to_the_end(tmp_path: Path) -> None:
     _, second = write(tmp_path, 1, 2)
     (tmp_path / 'last_checkpoint').write_text('')
     assert checkpoint_to_resume(str(tmp_path)) == str(second)
+
+
+def test_a_name_that_is_not_there(tmp_path: Path, logged: list[str]) -> None:
+    first, second = write(tmp_path, 1, 2)
+    name = tmp_path / 'last_checkpoint'
+    name.unlink()
+    assert checkpoint_to_resume(str(tmp_path)) == str(second)
+    damage(second)
+    assert checkpoint_to_resume(str(tmp_path)) == str(first)
+    start = f'{name}: not there, so training goes on from '
+    assert logged == [f'{start}{second}', f'{start}{first}']
+    damage(first)
+    with pytest.raises(ValueError, match='last_checkpoint is not there, and there is no other'):
+        checkpoint_to_resume(str(tmp_path))
+
+
+def test_what_is_named_is_not_there(tmp_path: Path, logged: list[str]) -> None:
+    """As where an older one was kept longer, or the folder was copied during training."""
+    first, second = write(tmp_path, 1, 2)
+    second.unlink()
+    assert checkpoint_to_resume(str(tmp_path)) == str(first)
+    assert logged == [f'{second}: not there, so training goes on from {first}']
 
 
 @pytest.mark.parametrize('copied', [False, True])

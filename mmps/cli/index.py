@@ -147,9 +147,9 @@ def index(
 
             share = Share(rank, processes)
             report = indexing(store, inferencer, sources, share=share, on_progress=on_progress)
-    if rank == 0:
-        open_index(store)  # so that the first search need not wait for it
-    _show(store, report, json=json)
+    # Made now, so that the first search need not wait for it.
+    persons = len(open_index(store)) if rank == 0 else 0
+    _show(store, report, searchable=persons > 0, json=json)
     nothing = report.problems and not report.frames + report.frames_before
     if nothing and processes == 1:  # torchrun ends all processes when one fails
         raise typer.Exit(1)
@@ -225,7 +225,7 @@ def _progress(*, shown: bool) -> Iterator[Callable[[float, str], None]]:
         yield lambda part, text: bar.update(task, completed=part, text=text)
 
 
-def _show(gallery: 'Gallery', report: 'IndexReport', *, json: bool) -> None:
+def _show(gallery: 'Gallery', report: 'IndexReport', *, searchable: bool, json: bool) -> None:
     if json:
         show_json(report)
     else:
@@ -235,4 +235,5 @@ def _show(gallery: 'Gallery', report: 'IndexReport', *, json: bool) -> None:
         )
         for problem in report.problems:
             note(f'not read, or not whole: {problem}')
-        show(f'Look for somebody: mmps search {gallery.root} IMAGE')
+        if searchable:
+            show(f'Look for somebody: mmps search {gallery.root} IMAGE')

@@ -49,6 +49,7 @@ def test_what_is_found_is_what_the_inferencer_finds(
     again = run('index', video, '--gallery', root, '--every', 2)
     assert '0 persons in 0 frames' in again.stdout
     assert '3 frames had been searched before' in again.stdout
+    assert f'mmps search {root} IMAGE' in again.stdout
 
 
 def test_processes_of_torchrun_share_the_work(
@@ -87,6 +88,7 @@ def test_nothing_readable_is_a_failure(tiny_weights: Path, tmp_path: Path) -> No
         'index', broken, '--gallery', tmp_path / 'g', '--weights', tiny_weights, exit_code=1
     )
     assert f'not read, or not whole: {broken}: not a readable image' in result.stderr
+    assert 'mmps search' not in result.stdout  # for whom?
 
 
 def test_a_share_without_anything_readable_is_no_failure(

@@ -7,11 +7,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import torch
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
-_NUMBERED = re.compile(r'(?!best_).*_\d+\.pth')
+_NUMBERED = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
 
 @register_backend('atomic')
@@ -87,21 +88,44 @@ def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | N
         if named is None and not _numbered(folder):
             return None
     problem = 'damaged' if newest.exists() else 'not there'
-    for path in _numbered(folder):
-        if path != newest and is_whole(path):
-            print_log(
-                f'{newest}: {problem}, so training goes on from {path}',
-                logger='current',
-                level=logging.WARNING,
-            )
-            return str(path)
-    raise ValueError(
-        f'{folder}: no checkpoint to resume from: {newest} is {problem}, and there is no other. '
-        'Train anew without resuming, or resume from a checkpoint elsewhere.'
+    path = _newest_whole(folder)
+    if path is None:
+        raise ValueError(
+            f'{folder}: no checkpoint to resume from: {newest} is {problem}, and there is no '
+            'other. Train anew without resuming, or resume from a checkpoint elsewhere.'
+        )
+    print_log(
+        f'{newest}: {problem}, so training goes on from {path}',
+        logger='current',
+        level=logging.WARNING,
     )
+    return str(path)
 
 
-def _numbered(folder: Path) -> list[Path]:
-    """Checkpoints to go on from, the newest first."""
-    paths = [path for path in folder.glob('*.pth') if _NUMBERED.fullmatch(path.name)]
-    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+def _numbered(folder: Path) -> dict[str, dict[int, Path]]:
+    """Checkpoints to go on from: kind ('epoch', 'iter') -> number -> file."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in folder.glob('*.pth'):
+        if match := _NUMBERED.fullmatch(path.name):
+            found.setdefault(match[1], {})[int(match[2])] = path
+    return found
+
+
+def _newest_whole(folder: Path) -> Path | None:
+    """The checkpoint furthest in training; not by the files' times, which copying changes."""
+    candidates = []
+    for paths in _numbered(folder).values():
+        newest_first = (paths[number] for number in sorted(paths, reverse=True))
+        whole = next(filter(is_whole, newest_first), None)
+        if whole is not None:
+            candidates.append(whole)
+    if len(candidates) > 1:  # numbers of epochs and of iterations do not compare
+        return max(candidates, key=_iterations)
+    return candidates[0] if candidates else None
+
+
+def _iterations(checkpoint: Path) -> int:
+    """How many were done when it was written."""
+    # Memory-mapped: tensors are not read.
+    iterations: int = torch.load(checkpoint, map_location='cpu', mmap=True)['meta']['iter']
+    return iterations

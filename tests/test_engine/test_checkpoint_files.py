@@ -92,6 +92,37 @@ def test_the_newest_whole_one_is_chosen(tmp_path: Path, logged: list[str]) -> No
         checkpoint_to_resume(str(tmp_path))
 
 
+@pytest.mark.parametrize('kind', ['epoch', 'iter'])
+def test_copying_does_not_change_which_one_is_the_newest(kind: str, tmp_path: Path) -> None:
+    # Neither in the order of their times nor in that of the letters of their names.
+    for time, number in enumerate([10, 11, 8, 9]):
+        path = tmp_path / f'{kind}_{number}.pth'
+        save_checkpoint({}, str(path))
+        os.utime(path, (1e9 + time, 1e9 + time))
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / f'{kind}_11.pth'))
+    damage(tmp_path / f'{kind}_11.pth')
+    assert checkpoint_to_resume(str(tmp_path)) == str(tmp_path / f'{kind}_10.pth')
+
+
+@pytest.mark.parametrize(('iterations', 'newest'), [(11, 'epoch_2'), (13, 'iter_13')])
+def test_checkpoints_of_epochs_and_of_iterations(
+    iterations: int, newest: str, tmp_path: Path
+) -> None:
+    """A run that once wrote the ones and then the others; an epoch has six iterations."""
+    for time, (name, done) in enumerate(
+        [('epoch_2', 12), ('epoch_1', 6), (f'iter_{iterations}', iterations), ('iter_10', 10)]
+    ):
+        path = tmp_path / f'{name}.pth'
+        save_checkpoint({'meta': dict(iter=done)}, str(path))
+        os.utime(path, (1e9 + time, 1e9 + time))
+    assert checkpoint_to_resume(str(tmp_path)) == str(tmp_path / f'{newest}.pth')
+
+
+def test_weights_are_no_checkpoint_of_the_run(tmp_path: Path) -> None:
+    save_checkpoint({}, str(tmp_path / 'resnet_50.pth'))
+    assert checkpoint_to_resume(str(tmp_path)) is None
+
+
 def test_a_name_that_was_not_written_to_the_end(tmp_path: Path) -> None:
     _, second = write(tmp_path, 1, 2)
     (tmp_path / 'last_checkpoint').write_text('')

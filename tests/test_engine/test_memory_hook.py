@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from mmps.engine.hooks import MemoryHook
 from mmps.models import OIMLoss
@@ -134,6 +134,57 @@ def test_size_of_the_table_must_fit_the_dataset(tmp_path: Path, wrapped: bool) -
     )
     with pytest.raises(ValueError, match=message):
         runner.train()
+
+
+class Unlabelled(Rows):
+    pids = torch.full((8,), -1)
+    num_persons = 0
+
+
+class Numbered(TinyDataset):
+    def __init__(self, *person_ids: int) -> None:
+        self.metainfo = dict(person_ids=list(person_ids))
+
+
+@pytest.mark.parametrize(
+    'datasets',
+    [
+        (TinyDataset(), TinyDataset()),
+        (Numbered(3, 4, 5, 6), TinyDataset()),
+        (Numbered(3, 4, 5, 6), ConcatDataset([Unlabelled(), Subset(Numbered(3, 4, 5, 7), [0])])),
+    ],
+)
+def test_datasets_that_number_their_own_persons_are_refused(
+    tmp_path: Path, datasets: tuple[Dataset, ...]
+) -> None:
+    runner = make_runner(tmp_path, dataset=ConcatDataset(datasets))
+    message = r'training data are 2 datasets \(\w+, \w+\).*Merge their annotations into one COCO'
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+
+
+@pytest.mark.parametrize(
+    'datasets',
+    [(Rows(), TinyDataset()), (TinyDataset(), Unlabelled()), (Subset(TinyDataset(), range(8)),)],
+)
+def test_the_table_must_fit_the_one_labelled_dataset_of_several(
+    tmp_path: Path, datasets: tuple[Dataset, ...]
+) -> None:
+    dataset = ConcatDataset(datasets)
+    runner = make_runner(tmp_path, model=TinyModel(num_persons=7), dataset=dataset)
+    with pytest.raises(ValueError, match=r'\(TinyDataset\) has 4 labelled persons'):
+        runner.train()
+    trained = make_runner(tmp_path / 'fits', dataset=dataset).train()
+    assert trained.memory.table.vectors.any(dim=1).all()
+
+
+def test_equal_person_ids_of_several_datasets_are_the_same_persons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = ConcatDataset([Numbered(3, 4, 5, 6), Numbered(3, 4, 5, 6)])
+    trained = make_runner(tmp_path, dataset=dataset).train()
+    assert 'are taken for the same persons' in capsys.readouterr().out
+    assert trained.memory.table.vectors.any(dim=1).all()
 
 
 def test_dataset_of_unknown_size_is_not_checked(tmp_path: Path) -> None:

@@ -291,6 +291,26 @@ def test_steps_without_labelled_or_any_rows(name: str, pids: list[int]) -> None:
 
 
 @pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('pid', [PERSONS, PERSONS + PLACES - 1, PERSONS + PLACES])
+def test_a_person_without_place_is_named(name: str, training: bool, pid: int) -> None:
+    loss = build(name)
+    loss(*step(0))
+    loss.commit()
+    before = snapshot(loss)
+    x, pids, ious = step(1)
+    pids[3] = pid
+    message = (
+        rf'loss_reid\.num_persons={PERSONS}, but a label is {pid}: .*'
+        r'Set model\.roi_head\.loss_reid\.num_persons'
+    )
+    with pytest.raises(ValueError, match=message):
+        loss.train(training)(x, pids, ious)
+    loss.commit()
+    assert same(before, snapshot(loss))
+
+
+@pytest.mark.parametrize('name', LOSSES)
 def test_no_queue(name: str) -> None:
     loss = LOSSES[name](PERSONS, 0, dim=DIM)
     for t in range(3):

@@ -83,8 +83,8 @@ def tied_table() -> tuple[Tensor, Tensor, Tensor]:
     return vectors, row, torch.tensor([0, 1, 4])
 
 
-def error_of(function: Callable[[], Any]) -> str:
-    with pytest.raises(RuntimeError) as error:
+def error_of(function: Callable[[], Any], kind: type[Exception] = RuntimeError) -> str:
+    with pytest.raises(kind) as error:
         function()
     return str(error.value)
 
@@ -119,6 +119,10 @@ def look(rank: int, world_size: int) -> dict[str, Any]:
     seen['nobody'] = table.nearest_other(x, pids)
 
     loss = DOIMLoss(9, 10, dim=DIM, sharded=True)
+    x, pids, _ = make_rows(6, 9, rank)
+    for pid in (9, 18):
+        pids[2] = pid
+        seen['beyond', pid] = error_of(partial(loss, x, pids.clone()), ValueError)
     loss(*make_rows(6, 9, rank))
     loss.commit()
     seen['before'] = loss.table.vectors.clone()
@@ -211,6 +215,12 @@ def test_of_equal_prototypes_the_first_counts(seen) -> None:
     assert expected[1].argmax(dim=1).tolist() == [1, 2, 1]
     for rank in seen:
         assert all(map(torch.equal, rank['tied'], expected))
+
+
+@pytest.mark.parametrize('pid', [9, 18])
+def test_a_person_without_place_is_named(seen, pid: int) -> None:
+    for rank in seen:
+        assert f'num_persons=9, but a label is {pid}: labels are' in rank['beyond', pid]
 
 
 def test_steps_that_teach_nothing(seen) -> None:

@@ -1,5 +1,7 @@
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import wraps
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -52,21 +54,28 @@ class MemoryHook(Hook):
         """Check the size of the lookup table, and watch the optimiser.
 
         Raises:
-            ValueError: if the table and the training dataset differ in their number of persons.
+            ValueError: if the table and the training dataset differ in their number of persons, or
+                if several datasets are concatenated whose identities differ.
         """
-        dataset = runner.train_dataloader.dataset
-        while hasattr(dataset, 'dataset'):  # RepeatDataset, ClassBalancedDataset
-            dataset = dataset.dataset
-        persons = getattr(dataset, 'num_persons', None)
+        datasets = [d for d in _parts(runner.train_dataloader.dataset) if hasattr(d, 'num_persons')]
+        if datasets:
+            self._check_table(runner, datasets)
+        # The gradient scaler of mixed precision does not call a step that it skips.
+        runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
+
+    def _check_table(self, runner: Runner, datasets: Sequence[Any]) -> None:
+        labelled = [dataset for dataset in datasets if dataset.num_persons > 0]
+        if len(labelled) > 1:
+            _check_numbering(runner, labelled)
+        dataset = max(datasets, key=lambda dataset: dataset.num_persons)
+        persons = dataset.num_persons
         for name, loss in self._losses(runner):
-            if persons is not None and loss.num_persons != persons:
+            if loss.num_persons != persons:
                 raise ValueError(
                     f'model.{name}.num_persons={loss.num_persons}, but the training dataset '
                     f'({type(dataset).__name__}) has {persons} labelled persons; set '
                     f'model.{name}.num_persons={persons} in the config.'
                 )
-        # The gradient scaler of mixed precision does not call a step that it skips.
-        runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
 
     def before_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
         """Forget the step of the iteration before."""
@@ -94,6 +103,32 @@ class MemoryHook(Hook):
         return [
             (name, m) for name, m in model.named_modules() if isinstance(m, InstanceMatchingLoss)
         ]
+
+
+def _parts(dataset: Any) -> list[Any]:
+    """The datasets that a training dataset is made of."""
+    if hasattr(dataset, 'datasets'):  # ConcatDataset
+        return [part for whole in dataset.datasets for part in _parts(whole)]
+    if hasattr(dataset, 'dataset'):  # RepeatDataset, ClassBalancedDataset
+        return _parts(dataset.dataset)
+    return [dataset]
+
+
+def _check_numbering(runner: Runner, datasets: Sequence[Any]) -> None:
+    names = ', '.join(type(dataset).__name__ for dataset in datasets)
+    first, *others = (getattr(dataset, 'metainfo', {}).get('person_ids') for dataset in datasets)
+    if first is None or any(person_ids != first for person_ids in others):
+        raise ValueError(
+            f'The training data are {len(datasets)} datasets ({names}), each of which numbers its '
+            'identities from 0: different persons would share a row of the lookup table. Merge '
+            'their annotations into one COCO JSON in which every person has a person_id of their '
+            'own, for mmps.CocoPersonSearchDataset (docs/custom_data.md).'
+        )
+    runner.logger.warning(
+        f'The training data are {len(datasets)} datasets ({names}) with the same person_ids, which '
+        'are taken for the same persons. If they are not, merge their annotations into one COCO '
+        'JSON in which every person has a person_id of their own (docs/custom_data.md).'
+    )
 
 
 def _save_whole(runner: Runner, tables: list[ShardedLookupTable]) -> None:

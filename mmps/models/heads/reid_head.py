@@ -52,12 +52,6 @@ class ReIDHead(BaseModule):
             ValueError: if a label has no place in the lookup table.
         """
         pids = torch.cat([_label(sample) for sample in data_samples]).to(feats[-1].device)
-        largest, persons = int(pids.max()), self.loss_reid.num_persons
-        if largest >= persons:
-            raise ValueError(
-                f'head.loss_reid.num_persons={persons}, but a label is {largest}: labels are '
-                '0..num_persons-1; set it to the number of identities of the training data.'
-            )
         with prototype_labels(self.embedding_head, pids):
             embeddings = self(feats)
         return dict(loss_reid=self.loss_reid(embeddings, pids))

@@ -78,7 +78,8 @@ class InstanceMatchingLoss(BaseModule):
             Scalar loss in float32; 0, with a gradient of 0, when no row is labelled.
 
         Raises:
-            ValueError: if the loss needs ``ious`` and gets none.
+            ValueError: if the loss needs ``ious`` and gets none, or a pid has no row in the table.
+                Of several processes only those that have such a row raise.
         """
         if self.needs_ious and ious is None:
             raise ValueError(
@@ -90,6 +91,7 @@ class InstanceMatchingLoss(BaseModule):
             self.commit()
         # Where the rows are: on a GPU the host waits for it.
         on_host = pids.cpu().numpy()
+        self._check_places(on_host)
         labelled, others = np.flatnonzero(on_host >= 0), np.flatnonzero(on_host == -1)
         rows = to_device(np.concatenate([labelled, others]), pids.device)
         # The memory and the softmax at temperature 1/30 need float32, also under autocast.
@@ -102,6 +104,17 @@ class InstanceMatchingLoss(BaseModule):
                 return self.loss_weight * total / max(len(labelled), 1)
             overlaps = None if ious is None else ious[rows].float()
             return self.loss_weight * self.stage(x, y, overlaps, total, similarities)
+
+    def _check_places(self, pids: np.ndarray) -> None:
+        # Cross-entropy would take a place in the queue for the person.
+        largest = pids.max(initial=-1)
+        if largest >= self.num_persons:
+            raise ValueError(
+                f'loss_reid.num_persons={self.num_persons}, but a label is {largest}: labels are '
+                '0..num_persons-1. Set model.roi_head.loss_reid.num_persons (of a model of crops '
+                'model.head.loss_reid.num_persons) to the number of identities of the training '
+                'data; data of several datasets have to be one, with one numbering of identities.'
+            )
 
     def stage(
         self, x: Tensor, y: Tensor, ious: Tensor | None, total: Tensor, others: Tensor | None

@@ -81,7 +81,13 @@ def _common(
         typer.Option('--version', callback=_show_version, is_eager=True, help='Show the version.'),
     ] = False,
 ) -> None:
-    """Find a person among whole scene images and videos."""
+    """Find a person among whole scene images and videos.
+
+    Examples:
+    [bold]mmps index videos/ --gallery people --weights epoch_22.pth[/bold] makes a gallery,
+    [bold]mmps search people photo.jpg[/bold] lists the persons in a photo,
+    [bold]mmps search people photo.jpg --person 1[/bold] looks for one in the gallery.
+    """
 
 
 # The commands, in the order of the help.
@@ -91,7 +97,11 @@ command(delete)
 command(calibrate)
 command(serve)
 command(evaluate)
-convert = typer.Typer(help='Convert datasets and checkpoints.', no_args_is_help=True)
+convert = typer.Typer(
+    help='Convert datasets and checkpoints.\n\n'
+    'Example: [bold]mmps convert dataset prw data/PRW-v16.04.20[/bold]',
+    no_args_is_help=True,
+)
 app.add_typer(convert, name='convert')
 for part in (dataset, split, prw, checkpoint):
     command(part, group=convert)

@@ -1,16 +1,20 @@
 """Parts of a model by ``torch.compile``, which may fail: then they run as they are."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch._functorch.config as functorch_config
 from torch import nn
 
 
 def compile_module(module: nn.Module, on_failure: Callable[[str], object], **options: Any) -> None:
     """Let PyTorch compile a module when it is used, or leave it as it is where that fails.
 
-    Its ``forward`` is replaced; weights keep their names.
+    Its ``forward`` is replaced; weights keep their names. The backward pass is compiled when the
+    forward pass is, so that it may fail likewise; releases of PyTorch without a setting for that
+    compile it later, where a failure is raised.
 
     Args:
         module: any.
@@ -23,7 +27,8 @@ def compile_module(module: nn.Module, on_failure: Callable[[str], object], **opt
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         try:
-            return compiled(*args, **kwargs)
+            with _backward_at_once():
+                return compiled(*args, **kwargs)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # of any kind: PyTorch's, a compiler's, Triton's
@@ -34,3 +39,13 @@ def compile_module(module: nn.Module, on_failure: Callable[[str], object], **opt
             return outputs
 
     module.forward = forward
+
+
+def _backward_at_once() -> AbstractContextManager[object]:
+    """PyTorch compiles the backward pass together with the forward pass, where it can."""
+    if not hasattr(functorch_config, 'force_non_lazy_backward_lowering'):
+        return nullcontext()
+    patch: AbstractContextManager[object] = functorch_config.patch(
+        force_non_lazy_backward_lowering=True
+    )
+    return patch

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch._functorch.config as functorch_config
+from functorch.compile import make_boxed_func
 from mmcv.ops import RoIAlign
 from mmengine.config import Config
 from mmengine.runner import Runner
 from small_models import CONFIGS, build_model, make_batch, scale_down
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 
 from mmps.benchmark import OPTIONS, build_optimiser, with_options
 from mmps.engine import ChannelsLastHook, CompileHook
@@ -111,6 +114,45 @@ def test_what_cannot_be_compiled_runs_without() -> None:
     ]
     assert all(message.endswith('OSError: no compiler here') for message in messages)
     assert 'forward' not in vars(model.backbone)
+
+
+@pytest.mark.skipif(
+    not hasattr(functorch_config, 'force_non_lazy_backward_lowering'),
+    reason='this PyTorch compiles the backward pass when it comes to it',
+)
+@pytest.mark.parametrize('dynamic', [False, True, None])
+def test_a_backward_pass_that_cannot_be_compiled(dynamic: bool | None) -> None:
+    def forward_compiler(graph: Any, inputs: Any) -> Any:
+        return make_boxed_func(graph.forward)
+
+    def backward_compiler(graph: Any, inputs: Any) -> Any:
+        raise OSError('no compiler of gradients')
+
+    torch._dynamo.reset()  # sizes that other tests used
+    model = nn.ModuleDict(dict(linear=nn.Linear(4, 4)))
+    messages: list[str] = []
+    backend = aot_autograd(fw_compiler=forward_compiler, bw_compiler=backward_compiler)
+    CompileHook(['linear'], options=dict(backend=backend, dynamic=dynamic)).prepare(
+        model, messages.append
+    )
+    for rows in (3, 5, 6):
+        model.zero_grad()
+        model['linear'](torch.ones(rows, 4)).sum().backward()
+        assert model['linear'].bias.grad.tolist() == [rows] * 4
+    assert messages == [
+        'linear could not be compiled and runs without: OSError: no compiler of gradients'
+    ]
+    assert not functorch_config.force_non_lazy_backward_lowering
+
+
+def test_pytorch_that_has_no_setting_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('mmps.engine.compilation.functorch_config', object())
+    failures: list[str] = []
+    model = nn.ModuleDict(dict(linear=nn.Linear(4, 4)))
+    CompileHook(['linear'], options=dict(backend='aot_eager')).prepare(model, failures.append)
+    model['linear'](torch.ones(3, 4)).sum().backward()
+    assert model['linear'].bias.grad.tolist() == [3] * 4
+    assert not failures
 
 
 def test_an_error_that_is_not_of_the_compilation_is_raised() -> None:

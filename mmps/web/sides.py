@@ -66,7 +66,7 @@ def query_side() -> QuerySide:
     keep = gr.Button('Keep as a picture of this person', size='sm', elem_id='keep')
     with gr.Column(visible=False, elem_id='kept') as kept:
         gr.Markdown('**Pictures of this person**, searched for together with the one in the box:')
-        crops = _thumbnails('kept-crops', columns=5)
+        crops = _thumbnails('kept-crops')
         start_over = gr.Button('Start over', size='sm', elem_id='start-over')
     with gr.Accordion('Take a picture of the gallery', open=False, elem_id='take'), gr.Row():
         source = gr.Dropdown([], label='Image or video', elem_id='source', scale=3)
@@ -110,7 +110,7 @@ def result_side() -> ResultSide:
             topk = gr.Slider(6, MAX_RESULTS, value=12, step=6, label='How many', scale=2)
     status = gr.Markdown(NO_QUERY, elem_id='status', padding=True)
     with gr.Column(visible=False) as shown:
-        crops = _thumbnails('results', columns=6)
+        crops = _thumbnails('results')
         exports, download = _exports()
         scene, details, track, walk, table = _one_result()
     filters = [cameras, path, begin, end, group, topk]
@@ -133,7 +133,7 @@ def _one_result() -> tuple[gr.Image, gr.Markdown, gr.Gallery, gr.Markdown, gr.Da
                 details = gr.Markdown(elem_id='details')
         with gr.Tab('Track', elem_id='track-tab'):
             walk = gr.Markdown(elem_id='walk', padding=True)
-            track = _thumbnails('track', columns=8)
+            track = _thumbnails('track')
         with gr.Tab('Table'):
             table = gr.Dataframe(
                 headers=list(TABLE_COLUMNS), interactive=False, elem_id='table', buttons=['copy']
@@ -150,10 +150,9 @@ def _exports() -> tuple[dict[str, gr.Button], gr.DownloadButton]:
     return exports, gr.DownloadButton(elem_id='download')
 
 
-def _thumbnails(elem_id: str, *, columns: int) -> gr.Gallery:
+def _thumbnails(elem_id: str) -> gr.Gallery:
     return gr.Gallery(
         show_label=False,
-        columns=columns,
         allow_preview=False,
         interactive=False,
         elem_id=elem_id,

@@ -16,7 +16,7 @@ CSS = """
 .people .thumbnail-item .caption-label { position: static; max-width: 100%; width: 100%;
   padding: 2px; border: 0; background: none; white-space: pre-line; text-align: center;
   line-height: 1.3; opacity: 1; }
-#kept-crops .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)); }
+.people .grid-container { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); }
 #kept-crops .thumbnail-item img { height: 96px; }
 #kept-crops .grid-wrap { min-height: 0; }
 #download { display: none; }

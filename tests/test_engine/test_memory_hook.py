@@ -141,6 +141,18 @@ class Unlabelled(Rows):
     num_persons = 0
 
 
+@pytest.mark.parametrize('num_persons', [1, 7])
+def test_data_without_any_identity_are_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], num_persons: int
+) -> None:
+    model = TinyModel(num_persons=num_persons)
+    trained = make_runner(tmp_path, model=model, dataset=Unlabelled()).train()
+    warning = 'Nobody in the training dataset (Unlabelled) has an identity'
+    assert capsys.readouterr().out.count(warning) == 1
+    assert not trained.memory.table.vectors.any()
+    assert trained.memory.queue.vectors.any(dim=1).all()
+
+
 class Numbered(TinyDataset):
     def __init__(self, *person_ids: int) -> None:
         self.metainfo = dict(person_ids=list(person_ids))

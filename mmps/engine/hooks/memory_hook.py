@@ -17,9 +17,10 @@ from mmps.registry import HOOKS
 class MemoryHook(Hook):
     """Keep the memory of the re-identification loss in step with training.
 
-    Before training it checks that the lookup table fits the dataset. After every iteration it
-    commits the staged rows, before a checkpoint of that iteration is written, and every
-    ``interval`` iterations it logs what the memory looks like as ``memory_*``: the figures of
+    Before training it checks that the lookup table fits the dataset; where nobody has an identity
+    any does, with a warning. After every iteration it commits the staged rows, before a checkpoint
+    of that iteration is written, and every ``interval`` iterations it logs what the memory looks
+    like as ``memory_*``: the figures of
     :meth:`~mmps.models.losses.InstanceMatchingLoss.statistics`.
 
     An iteration whose optimiser step is skipped, because gradients overflowed in mixed precision,
@@ -69,6 +70,13 @@ class MemoryHook(Hook):
             _check_numbering(runner, labelled)
         dataset = max(datasets, key=lambda dataset: dataset.num_persons)
         persons = dataset.num_persons
+        if persons == 0:
+            runner.logger.warning(
+                f'Nobody in the training dataset ({type(dataset).__name__}) has an identity: the '
+                're-identification loss is 0, and whatever the num_persons of the lookup table, it '
+                'stays as it is.'
+            )
+            return
         for name, loss in self._losses(runner):
             if loss.num_persons != persons:
                 raise ValueError(

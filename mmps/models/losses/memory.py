@@ -42,7 +42,8 @@ class LookupTable(nn.Module):
         if num_persons < 1:
             raise ValueError(
                 f'num_persons={num_persons}: a lookup table needs at least one labelled person; '
-                'set it to the num_persons of the training dataset.'
+                'set it to the num_persons of the training dataset, or to 1 if nobody there has an '
+                'identity.'
             )
         self.shape = torch.Size((num_persons, dim))
         self._make_vectors()

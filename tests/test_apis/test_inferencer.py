@@ -16,7 +16,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmps.apis import PersonSearchInferencer
-from mmps.evaluation import Predictions
+from mmps.evaluation import Predictions, Search, search_predictions
 
 
 @pytest.fixture(scope='module')
@@ -78,6 +78,29 @@ def test_query_embeddings_equal_the_evaluations(
         queries = evaluated.query_image == image
         embeddings = inferencer.embed(evaluated.image_paths[image], evaluated.query_bboxes[queries])
         np.testing.assert_allclose(embeddings, evaluated.query_embeddings[queries], atol=1e-5)
+
+
+def test_rankings_equal_the_evaluations_without_cws(
+    inferencer: PersonSearchInferencer, evaluated: Predictions
+) -> None:
+    num = len(evaluated.det_image)
+    plain, weighted = (
+        search_predictions(evaluated, Search(cws=cws, score_thr=0.0), num_ranked=num)
+        for cws in (False, True)
+    )
+    for query, image in enumerate(evaluated.query_image):
+        gallery = [path for i, path in enumerate(evaluated.image_paths) if i != image]
+        ranking = inferencer.search(
+            evaluated.image_paths[image], evaluated.query_bboxes[query], gallery, topk=num
+        )
+        counts = plain.ranked_det[query] >= 0
+        det = plain.ranked_det[query, counts]
+        assert len(ranking) == len(det) > 10
+        found, expected = ranking.as_arrays(), plain.ranked_similarity[query, counts]
+        np.testing.assert_allclose(found['similarity'], expected, rtol=0, atol=1e-5)
+        assert np.array_equal(found['source'], evaluated.image_paths[evaluated.det_image[det]])
+        np.testing.assert_allclose(found['bbox'], evaluated.det_bboxes[det], atol=1e-4)
+        assert not np.array_equal(weighted.ranked_det[query, counts], det)
 
 
 def test_paths_folders_and_arrays_are_one_and_the_same(

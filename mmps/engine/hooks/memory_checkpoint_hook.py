@@ -1,9 +1,11 @@
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
+from torch import Tensor
 
 from mmps.models.losses import InstanceMatchingLoss
 from mmps.registry import HOOKS
@@ -22,7 +24,8 @@ class MemoryCheckpointHook(Hook):
             always keeps its memory.
 
     Raises:
-        ValueError: when a checkpoint is loaded, if table or queue have another size.
+        ValueError: when a checkpoint is loaded, if table or queue have another size, or the memory
+            is of another kind: what OIM's queue holds is not what DOIM's does.
     """
 
     def __init__(self, *, discard: bool = False) -> None:
@@ -42,22 +45,40 @@ class MemoryCheckpointHook(Hook):
                 for key in [key for key in state if key.startswith(f'{name}.')]:
                     del state[key]
                 continue
-            for part, setting, shape in (
-                ('table', 'num_persons', loss.table.shape),
-                ('queue', 'queue_size', loss.queue.vectors.shape),
-            ):
-                loaded = state.get(f'{name}.{part}.vectors')
-                if loaded is None or loaded.shape == shape:
-                    continue
-                if loaded.shape[1] != shape[1]:
-                    setting, size = 'dim', loaded.shape[1]
-                else:
-                    size = len(loaded)
-                source = runner._load_from or 'The checkpoint'
+            memory = {key: value for key, value in state.items() if key.startswith(f'{name}.')}
+            found = _difference(name, loss, memory) if memory else None
+            if found is not None:
                 raise ValueError(
-                    f'{source}: the {part} of its memory ({name}.{part}) is of size '
-                    f'{tuple(loaded.shape)}, that of the model is {tuple(shape)}. To go on '
-                    f'with its data, set model.{name}.{setting}={size} as there; to start from '
-                    'its weights with other persons, use load_from without resuming and '
+                    f'{runner._load_from or "The checkpoint"}: {found} as there; to start from '
+                    'its weights without its memory, use load_from without resuming and '
                     'mmps.MemoryCheckpointHook(discard=True) in custom_hooks.'
                 )
+
+
+def _difference(name: str, loss: InstanceMatchingLoss, memory: dict[str, Tensor]) -> str | None:
+    """How the memory of a checkpoint differs from that of a loss, and what would make them fit."""
+    queue = [f'{name}.queue.{key}' for key, _ in loss.queue.named_buffers()]
+    expected = [f'{name}.table.vectors', *queue]
+    if memory.keys() != set(expected):
+        return (
+            f'its memory ({name}) is that of another loss: it has {_list(memory, name)}, that of '
+            f'the model {_list(expected, name)}. To go on with its data, set model.{name}.type, '
+            'and smr of mmps.DOIMLoss,'
+        )
+    for part, setting, shape in (
+        ('table', 'num_persons', loss.table.shape),
+        ('queue', 'queue_size', loss.queue.vectors.shape),
+    ):
+        loaded = memory[f'{name}.{part}.vectors'].shape
+        if loaded != shape:
+            setting, size = ('dim', loaded[1]) if loaded[1] != shape[1] else (setting, loaded[0])
+            return (
+                f'the {part} of its memory ({name}.{part}) is of size {tuple(loaded)}, that of '
+                f'the model is {tuple(shape)}. To go on with its data, set '
+                f'model.{name}.{setting}={size}'
+            )
+    return None
+
+
+def _list(keys: Iterable[str], name: str) -> str:
+    return ', '.join(sorted(key.removeprefix(f'{name}.') for key in keys))

@@ -10,6 +10,7 @@ from .detectors import (
     random_batch,
     random_boxes,
 )
+from .flops import count_flops, flop_rate
 from .machine import default_device, describe_machine, device_argument, machine_line
 from .options import OPTIONS, with_options
 from .plain_memory import PlainMemory, difference, plain_memory, plain_update
@@ -35,12 +36,14 @@ __all__ = [
     'build_optimiser',
     'compare',
     'continued',
+    'count_flops',
     'count_traffic',
     'data_root',
     'default_device',
     'describe_machine',
     'device_argument',
     'difference',
+    'flop_rate',
     'image_size',
     'machine_line',
     'make_arrays',

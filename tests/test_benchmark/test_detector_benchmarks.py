@@ -63,7 +63,7 @@ def test_a_training_step_of_two_stages(run: Run, tiny_prw: Path, tmp_path: Path)
     report = run(
         'benchmark_train',
         scaled_config('seqxt_convnext_b_prw', tiny_prw),
-        *('--steps', 3, '--warmup', 1, '--out', picture),
+        *('--steps', 3, '--warmup', 1, '--out', picture, '--peak-tflops', 0.5),
     )
     assert report['data'] == str(tiny_prw)
     parts = report['parts']
@@ -77,6 +77,9 @@ def test_a_training_step_of_two_stages(run: Run, tiny_prw: Path, tmp_path: Path)
     step = report['step_ms']
     assert 0.5 * step['shortest'] < total < 1.5 * step['longest']
     assert report['images_per_second'] == pytest.approx(2000 / step['median'])
+    assert report['tflop'] > 0
+    assert report['tflops'] == pytest.approx(1000 * report['tflop'] / step['median'])
+    assert report['peak_share'] == pytest.approx(report['tflops'] / 0.5)
     assert picture.read_bytes().startswith(b'\x89PNG')
 
 
@@ -91,6 +94,33 @@ def test_a_training_step_of_one_stage_on_noise(run: Run) -> None:
     assert report['parts']['RoI stage']['backward'] > 0
     assert (report['batch_size'], report['options']) == (3, ['bfloat16', 'channels-last'])
     assert report['not_compiled'] == []
+    assert 'peak_share' not in report
+
+
+def test_flops_of_a_step_do_not_hang_on_how_it_is_done(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Kernels of torch.compile are not seen; here it takes the backward pass away.
+    monkeypatch.setattr(torch, 'compile', lambda forward: torch.no_grad()(forward))
+    arguments = (scaled_config('oimnetpp_r50_prw'), '--steps', 1, '--warmup', 0)
+    plain = run('benchmark_train', *arguments)
+    compiled = run('benchmark_train', *arguments, '--with', 'channels-last', 'compiled')
+    assert compiled['tflop'] == pytest.approx(plain['tflop'])
+
+
+@pytest.mark.parametrize(
+    ('tool', 'arguments', 'message'),
+    [
+        ('benchmark_train', ('--compare', 'bfloat16'), 'one step by part'),
+        ('benchmark_inference', ('--precisions', 'float32', 'bfloat16'), 'one precision'),
+    ],
+)
+def test_a_peak_is_that_of_one_precision(
+    run: Run, capsys: pytest.CaptureFixture[str], tool: str, arguments: tuple[str], message: str
+) -> None:
+    with pytest.raises(SystemExit):
+        run(tool, scaled_config('oimnetpp_r50_prw'), '--peak-tflops', 1, *arguments)
+    assert f'--peak-tflops is for {message}' in capsys.readouterr().err
 
 
 def test_steps_do_the_same_work_and_leave_the_weights(tiny_prw: Path) -> None:
@@ -225,6 +255,9 @@ def test_inference_on_noise(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         # scale_down lets the RPN give 12.
         assert timed['boxes'] == {'box_stage': 12, 'reid_stage': 3}
         assert timed['images_per_second'] == pytest.approx(1000 * timed['images'] / timed['ms'])
+        # As many boxes of each image.
+        assert timed['tflop'] == pytest.approx(timed['images'] * report['runs'][0]['tflop'])
+        assert timed['tflops'] == pytest.approx(1000 * timed['tflop'] / timed['ms'])
     # Images of the backbone, boxes of both stages: once to compile, then each of the four
     # combinations once and for every repeat.
     one, two = [1, 12, 3], [2, 24, 6]
@@ -242,6 +275,7 @@ def test_inference_of_a_checkpoint_on_the_test_data(
     report = run('benchmark_inference', config, *arguments)
     assert report['data'] == str(tiny_prw)
     assert report['checkpoint'] == str(checkpoint)
+    assert report['runs'][0]['tflop'] > 0
     assert len(report['runs']) == 1
     report = run('benchmark_inference', config, *arguments, '--random', '--shape', 64, 96)
     assert report['data'] == 'noise of 64 x 96 pixels'

@@ -7,6 +7,10 @@ How long the RoI heads take hangs on how many boxes reach them, which is printed
 checkpoint, what weights drawn by chance detect says nothing: images are noise then, and stage 2 of
 a two-stage method gets a fixed number of boxes. With a checkpoint images are the test data's, where
 they are.
+
+FLOPs are those of matrix products and convolutions, a multiply-add as two (get_flops.py counts
+one), counted in float32 without compilation. --peak-tflops tells what share of a card's peak at the
+one precision that is measured is reached.
 """
 
 import argparse
@@ -29,8 +33,10 @@ from mmps.arguments import checkpoint_file, load_config
 from mmps.benchmark import (
     add_model_arguments,
     build_detector,
+    count_flops,
     data_root,
     describe_machine,
+    flop_rate,
     image_size,
     machine_line,
     prepare_model,
@@ -43,6 +49,15 @@ from mmps.models import RoIStage
 PUBLISHED = {'SeqNet, ResNet-50': 16.7, 'SeqXt, ConvNeXt-B': 11.4}
 """Images a second at 900 x 1500 in SeqXt's paper, on another card than whichever runs this."""
 MIB = 2**20
+COLUMNS = {
+    'batch': ('images', 'd'),
+    'ms': ('ms', '.1f'),
+    'images/s': ('images_per_second', '.3g'),
+    'TFLOP/s': ('tflops', '.3g'),
+    'of peak': ('peak_share', '.1%'),
+    'peak MiB': ('peak_memory_mib', '.0f'),
+}
+"""Key and format of a run's figure by title; those that no run has are left out."""
 
 
 def fix_detections(config: Config, number: int) -> None:
@@ -84,12 +99,24 @@ def counted_boxes(model: nn.Module) -> Iterator[dict[str, int]]:
             handle.remove()
 
 
+def count_batches(
+    config: Config, args: argparse.Namespace, batches: dict[int, tuple[dict[str, Any], str]]
+) -> dict[int, int]:
+    """FLOPs of the test step of each batch, by its number of images."""
+    model = build_detector(config, args.device, checkpoint=args.checkpoint).eval()
+    return {
+        images: count_flops(partial(model.test_step, batch))
+        for images, (batch, _) in batches.items()
+    }
+
+
 @torch.no_grad()
 def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     """Time all combinations of batch size, precision and compilation.
 
     Returns:
-        The report as JSON: ``runs`` with images a second by the median time, the machine.
+        The report as JSON: ``runs`` with images a second and FLOPs, as
+        :func:`mmps.benchmark.flop_rate` gives them, by the median time; the machine.
     """
     device = args.device
     if args.checkpoint is None:
@@ -97,6 +124,7 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     config = with_options(config, ['channels-last'] * args.channels_last)
     batches = {images: make_batch(config, args, images) for images in args.batch_sizes}
     first, data = next(iter(batches.values()))
+    flops = count_batches(config, args, batches)
     runs: list[dict[str, Any]] = []
     for compiled in (False, True)[: 1 + args.compile]:
         model = build_detector(config, device, checkpoint=args.checkpoint).eval()
@@ -109,7 +137,9 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         for precision in args.precisions:
             for images, (batch, _) in batches.items():
                 run = time_batch(model, batch, precision, device, repeats=args.repeats)
-                runs.append(dict(compiled=compiled, precision=precision, images=images, **run))
+                rate = flop_rate(flops[images], run['ms'] / 1e3, args.peak_tflops)
+                settings = dict(compiled=compiled, precision=precision, images=images)
+                runs.append(settings | run | rate)
     return dict(
         config=Path(args.config).name,
         checkpoint=args.checkpoint,
@@ -152,31 +182,27 @@ def time_batch(
 
 
 def print_report(report: dict[str, Any]) -> None:
-    table = Table(title=f'{report["config"]} at test', title_justify='left')
+    runs = [run for run in report['runs'] if 'errors' not in run]
+    columns = {
+        title: column for title, column in COLUMNS.items() if any(column[0] in run for run in runs)
+    }
+    table = Table(title=f'{report["config"]}, a batch at test', title_justify='left')
     table.add_column('precision')
     table.add_column('network')
-    for title in ('batch', 'ms a batch', 'images/s', 'boxes', 'peak MiB'):
-        table.add_column(title, justify='right')
-    failures = []
-    for run in report['runs']:
-        if 'errors' in run:
-            failures += run['errors']
-            continue
-        boxes = ', '.join(f'{number:.0f}' for number in run['boxes'].values())
-        peak = run.get('peak_memory_mib')
+    for title in (*columns, 'boxes'):
+        table.add_column(title, justify='right', overflow='fold')
+    for run in runs:
         table.add_row(
             run['precision'],
             'compiled' if run['compiled'] else 'eager',
-            str(run['images']),
-            f'{run["ms"]:.1f}',
-            f'{run["images_per_second"]:.3g}',
-            boxes,
-            '' if peak is None else f'{peak:.0f}',
+            *(format(run[key], style) for key, style in columns.values()),
+            ', '.join(f'{number:.0f}' for number in run['boxes'].values()),
         )
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(table)
-    for failure in failures:
-        console.print(failure)
+    for run in report['runs']:
+        for failure in run.get('errors', ()):
+            console.print(failure)
     weights = report['checkpoint'] or 'drawn by chance'
     layout = 'yes' if report['channels_last'] else 'no'
     console.print(
@@ -230,6 +256,8 @@ def parse_args() -> argparse.Namespace:
     ):
         if min(numbers) < 1:
             parser.error(f'--{name} must be at least 1, not {min(numbers)}')
+    if args.peak_tflops is not None and len(args.precisions) > 1:
+        parser.error('--peak-tflops is for one precision: give --precisions that one')
     return args
 
 

@@ -13,6 +13,10 @@ Weights are drawn by chance and stay what they are (learning rate 0), but nothin
 every step loads, trains, clips, steps and updates the memory. On a GPU times are taken by events in
 its stream, and the next step begins when it is done with the last one: a step is as long as in
 training where that has to wait for the GPU anyway, else a little longer.
+
+FLOPs are those of matrix products and convolutions, forward and backward, a multiply-add as two
+(get_flops.py counts one), counted in a step of its own without compilation. --peak-tflops 989, for
+instance, tells what share of a card's peak is reached; what limits it is what the table shows.
 """
 
 import argparse
@@ -40,8 +44,10 @@ from mmps.benchmark import (
     build_detector,
     build_optimiser,
     compare,
+    count_flops,
     data_root,
     describe_machine,
+    flop_rate,
     image_size,
     machine_line,
     prepare_model,
@@ -81,16 +87,20 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     """Take some steps apart.
 
     Returns:
-        The report as JSON: settings, milliseconds a step, images a second, ``parts`` in ms, peak
-        memory of a GPU in MiB, the machine.
+        The report as JSON: settings, milliseconds a step, images a second, FLOPs as
+        :func:`mmps.benchmark.flop_rate` gives them, ``parts`` in ms, peak memory of a GPU in MiB,
+        the machine.
     """
     device = args.device
     config = with_options(config, args.options)
     batches, data = make_batches(config, args)
     model = build_detector(config, device).train()
+    timeline = Timeline(device)
+    # With an optimiser of its own, whose state is laid out as weights are before they are prepared.
+    counted = build_optimiser(model, config.optim_wrapper, device=device)
+    flops = count_flops(partial(train_step, timeline, model, counted, batches))
     failures = prepare_model(model, config)
     optimiser = build_optimiser(model, config.optim_wrapper, device=device)
-    timeline = Timeline(device)
     watch_training(timeline, model, optimiser)
     step = partial(train_step, timeline, model, optimiser, batches)
     for _ in range(args.warmup):
@@ -111,6 +121,7 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, Any]:
             median=1e3 * median(times), shortest=1e3 * min(times), longest=1e3 * max(times)
         ),
         images_per_second=images / median(times),
+        **flop_rate(flops, median(times), args.peak_tflops),
         parts=summarise(steps),
         machine=describe_machine(device),
     )
@@ -171,6 +182,11 @@ def print_report(report: dict[str, Any]) -> None:
         f'Medians of {report["steps"]} steps, which took {step["shortest"]:.0f} to '
         f'{step["longest"]:.0f} ms, the median one {step["median"]:.0f} ms: '
         f'{report["images_per_second"]:.3g} images/s.'
+    )
+    share = f', {report["peak_share"]:.1%} of the peak' if 'peak_share' in report else ''
+    console.print(
+        f'{report["tflop"]:.3g} TFLOP of matrix products and convolutions a step, a multiply-add '
+        f'as two: {report["tflops"]:.3g} TFLOP/s{share}.'
     )
     if 'peak_memory_mib' in report:
         console.print(f'Peak memory of the GPU: {report["peak_memory_mib"]:.0f} MiB.')
@@ -267,6 +283,8 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--out: {args.out} must end in .png')
     if args.out is not None and args.compare:
         parser.error('--out draws one step by part: leave it or --compare out')
+    if args.peak_tflops is not None and args.compare:
+        parser.error('--peak-tflops is for one step by part: leave it or --compare out')
     return args
 
 

@@ -48,7 +48,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: 
 
     Args:
         columns: headings.
-        rows: cells of each row, shown as ``str``; numbers are aligned to the right.
+        rows: cells of each row, shown as ``str``; numbers are aligned to the right and never cut.
         title: above the table.
     """
     from rich.console import Console
@@ -58,7 +58,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: 
     table = Table(title=escape(title) or None, title_justify='left')
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int | float) for row in rows)
-        table.add_column(escape(column), justify='right' if numeric else 'left')
+        table.add_column(escape(column), justify='right' if numeric else 'left', no_wrap=numeric)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     out = _stdout[-1] if _stdout else sys.stdout

@@ -89,7 +89,7 @@ def show_matches(
     if not matches:
         show('Nobody was found. Fewer filters (--camera, --source, --from, --to)?')
         return
-    columns = ('rank', 'similarity', 'same person', 'source', 'time', 'camera', 'box')
+    columns = ('rank', 'similarity', 'same person', 'source', 'time', 'camera', 'box', 'row')
     rows = [
         (
             rank,
@@ -99,6 +99,7 @@ def show_matches(
             describe_time(match.time),
             match.camera,
             _describe_box(match.bbox),
+            match.row_id,
         )
         for rank, match in enumerate(matches, start=1)
     ]

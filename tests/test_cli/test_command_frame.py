@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def test_tables_are_not_cut_where_nobody_looks_at_a_terminal(command) -> None:
     assert 'file [x]' in lines[1]
     assert any(line.startswith('│    1 │') for line in lines)
     assert any(line.startswith('│   12 │') for line in lines)
+
+
+def test_a_narrow_terminal_cuts_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, 'isatty', lambda: True)
+    monkeypatch.setattr('sys.stdout', terminal)
+    monkeypatch.setenv('COLUMNS', '60')
+    show_table(['source', 'row'], [['word' * 30, 5672810568703651396]])
+    lines = terminal.getvalue().splitlines()
+    assert len(lines[0]) == 60
+    assert any('word…' in line and ' 5672810568703651396 ' in line for line in lines)
 
 
 def test_the_version() -> None:

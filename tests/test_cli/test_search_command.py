@@ -166,6 +166,8 @@ def test_the_table_says_whether_it_is_calibrated(gallery: Gallery, frames: Path)
     [first, second] = run_json(*query)['matches']
     assert re.search(rf'│ +1 │ +{first["similarity"]:.3f} +│.*{first["source"]} ', result.stdout)
     assert re.search(rf'│ +2 │ +{second["similarity"]:.3f} +│.*{second["source"]} ', result.stdout)
+    for match in (first, second):  # the row is what `mmps delete` asks for
+        assert re.search(rf'{match["source"]} .*│ +{match["row_id"]} │\n', result.stdout)
     assert 'mmps calibrate' in result.stderr
 
 

@@ -12,6 +12,11 @@ from .messages import examples
 
 SPLITS = ('train', 'gallery', 'query')
 
+_REMEDY = (
+    'Restore them, or set check_frames=False of the dataset: training then takes other frames in '
+    'their place, up to max_share of mmps.UnreadableImagesHook; testing ends at the first of them.'
+)
+
 
 class PersonSearchDataset(BaseDetDataset):
     """Base of the datasets of person search, one of three splits.
@@ -121,7 +126,7 @@ def check_frame_files(folder: Path, names: Sequence[str], *, listing: str) -> No
 
     Raises:
         FileNotFoundError: frames are not there.
-        ValueError: frames are empty. Both name the first ones and count the rest.
+        ValueError: frames are empty. Both name the first ones, count the rest and say what to do.
     """
     wanted = set(names)
     sizes = {}
@@ -137,13 +142,13 @@ def check_frame_files(folder: Path, names: Sequence[str], *, listing: str) -> No
     if missing:
         raise FileNotFoundError(
             f'{folder}: {len(missing)} of {len(names)} frames that {listing} lists are '
-            f'missing: {examples(missing)}'
+            f'missing: {examples(missing)}. {_REMEDY}'
         )
     # What an interrupted copy leaves. OpenCV would fail on it without naming the file.
     empty = [name for name in names if sizes[name] == 0]
     if empty:
         raise ValueError(
-            f'{folder}: {len(empty)} of {len(names)} frames are empty: {examples(empty)}'
+            f'{folder}: {len(empty)} of {len(names)} frames are empty: {examples(empty)}. {_REMEDY}'
         )
 
 

@@ -188,7 +188,9 @@ def test_missing_folder_of_frames(prw_root):
 def test_missing_frames_are_named_and_counted(prw_root):
     (prw_root / 'frames' / 'c2s1_000200.jpg').unlink()
     with pytest.raises(
-        FileNotFoundError, match=r'frames: 1 of 3 .* frame_train.mat .* missing: c2s1_000200.jpg'
+        FileNotFoundError,
+        match=r'frames: 1 of 3 .* frame_train.mat .* missing: c2s1_000200.jpg\. Restore them, '
+        'or set check_frames=False .*up to max_share of mmps.UnreadableImagesHook',
     ):
         load(prw_root, 'train')
     for frame in (TRAIN[0], TRAIN[2]):
@@ -199,8 +201,12 @@ def test_missing_frames_are_named_and_counted(prw_root):
 
 def test_empty_frames_are_named(prw_root):
     (prw_root / 'frames' / 'c2s1_000200.jpg').write_bytes(b'')
-    with pytest.raises(ValueError, match=r'frames: 1 of 3 .* are empty: c2s1_000200.jpg'):
+    with pytest.raises(
+        ValueError,
+        match=r'frames: 1 of 3 .* are empty: c2s1_000200.jpg\. Restore them, or set check_',
+    ):
         load(prw_root, 'train')
+    assert len(load(prw_root, 'train', check_frames=False)) == 3
 
 
 @pytest.mark.parametrize(

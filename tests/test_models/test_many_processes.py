@@ -61,6 +61,8 @@ def make_step(step: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(step)
     rows = 24
     pids = torch.randint(-2, PERSONS, (rows,), generator=generator)
+    if step % 2:  # a process can have rows of which none is labelled
+        pids[17:].clamp_(max=-1)
     x = looks[pids] + torch.randn(rows, CHANNELS, 3, 2, generator=generator)
     return x, pids, torch.rand(rows, generator=generator)
 
@@ -73,6 +75,10 @@ def shares(step: int, world_size: int) -> list[int]:
     return sizes[world_size][step % 3]
 
 
+def own_rows(step: int, rank: int, world_size: int) -> slice:
+    return slice(*torch.tensor([0, *shares(step, world_size)]).cumsum(0)[rank : rank + 2])
+
+
 def train(name: str, rank: int, world_size: int, *, sharded: bool = False) -> dict[str, Tensor]:
     torch.manual_seed(0)
     model = Embedder(LOSSES[name](PERSONS, QUEUE, dim=DIM, sharded=sharded))
@@ -82,7 +88,7 @@ def train(name: str, rank: int, world_size: int, *, sharded: bool = False) -> di
     optimizer = torch.optim.SGD(model.parameters(), lr=0.002)
     losses, gradients = [], []
     for step in range(STEPS):
-        own = slice(*torch.tensor([0, *shares(step, world_size)]).cumsum(0)[rank : rank + 2])
+        own = own_rows(step, rank, world_size)
         x, pids, ious = make_step(step)
         loss = trained(x[own], pids[own], ious[own])
         optimizer.zero_grad()
@@ -132,6 +138,20 @@ def processes(request, tmp_path_factory) -> tuple[int, Path]:
         start_method='forkserver',
     )
     return request.param, folder
+
+
+@pytest.mark.parametrize('world_size', [2, 4])
+def test_steps_have_what_processes_can_lack(world_size: int) -> None:
+    without_rows, without_labelled = [], []
+    for step, rank in product(range(STEPS), range(world_size)):
+        pids = make_step(step)[1]
+        own = pids[own_rows(step, rank, world_size)]
+        if len(own) == 0:
+            without_rows.append((step, rank))
+        elif (own < 0).all() and (pids >= 0).any():
+            without_labelled.append((step, rank))
+    assert len(without_rows) >= 6
+    assert len(without_labelled) >= 3, without_labelled
 
 
 @pytest.mark.parametrize(('name', 'sharded'), CASES)

@@ -114,7 +114,7 @@ def delete(
     if json:
         show_json({'deletion': report, 'indexes': len(indexes), 'left_in_indexes': left})
     else:
-        _show_proof(opened, report, indexes=len(indexes))
+        _show_proof(opened, report, indexes=len(indexes), left=left)
     if report.left_in or left:
         note(f'error: something is left: {", ".join([*report.left_in, *left])}')
         raise typer.Exit(1)
@@ -146,7 +146,10 @@ def _confirm(question: str) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def _show_proof(gallery: 'Gallery', report: 'DeletionReport', *, indexes: int) -> None:
+def _show_proof(
+    gallery: 'Gallery', report: 'DeletionReport', *, indexes: int, left: list[str]
+) -> None:
+    answer = f'{len(left)} findings' if left else 'none came back'
     show(
         f'Deleted {len(report.row_ids)} persons'
         + ''.join(f', all of {source}' for source in report.sources)
@@ -157,7 +160,7 @@ def _show_proof(gallery: 'Gallery', report: 'DeletionReport', *, indexes: int) -
         f'among them. The {report.files_searched} files of {gallery.root} '
         f'({report.bytes_searched:,} bytes) were searched for their embeddings and thumbnails: '
         f'found in {len(report.left_in)}.'
-        + f' {indexes} indexes were asked for them: none came back.'
+        + f' {indexes} indexes were asked for them: {answer}.'
         * bool(indexes)
     )
     if report.copies:

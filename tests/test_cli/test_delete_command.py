@@ -118,6 +118,7 @@ def test_what_an_index_keeps_is_an_error(root: Path, monkeypatch: pytest.MonkeyP
     assert 'error: something is left: ' in result.stderr
     assert f'{root}/index/' in result.stderr
     assert '30 rows in an index of 29' in result.stderr
+    assert '1 indexes were asked for them: 2 findings.' in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from mmdet.models.task_modules.assigners import MaxIoUAssigner
-from small_models import build_model
+from small_models import build_model, make_batch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -49,3 +49,25 @@ def test_proposals_of_an_image_wait_for_sizes_and_for_nms() -> None:
     with torch.no_grad(), Waits() as seen:
         head.predict_by_feat(*maps, batch_img_metas=metas)
     assert seen.names == ['nonzero', 'nms'] * 2
+
+
+def waits_of_a_step(**overrides: Any) -> int:
+    """Of the losses of two images."""
+    model = build_model('seqnet_r50_prw', **overrides)
+    batch = model.data_preprocessor(make_batch((0, 1, -1), (2, -1)), training=True)
+    with Waits() as seen:
+        losses = model.loss(batch['inputs'], batch['data_samples'])
+    assert losses['loss_reid'] > 0
+    return len(seen.names)
+
+
+def test_a_training_step_waits_less_than_with_the_rpn_of_mmdet() -> None:
+    """The counts are those of docs/performance.md."""
+    with_mmdet = waits_of_a_step(
+        rpn_head__type='mmdet.RPNHead',
+        train_cfg__rpn__assigner__type='MaxIoUAssigner',
+        train_cfg__rpn_proposal__nms=dict(type='nms', iou_threshold=0.7),
+    )
+    ours = waits_of_a_step()
+    assert ours <= 92
+    assert with_mmdet - ours >= 6

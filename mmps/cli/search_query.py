@@ -1,6 +1,7 @@
 """What `mmps search` looks for, and where in a gallery."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,7 +35,7 @@ def make_filters(
     """What a search is confined to.
 
     Raises:
-        ValueError: a time cannot be read, or the gallery has nothing of a source.
+        ValueError: a time cannot be read, or the gallery has nothing of a source or a camera.
     """
     from mmps.index import Filters
     from mmps.times import parse_time
@@ -46,10 +47,32 @@ def make_filters(
             float('inf') if end is None else parse_time(end),
         )
     return Filters(
-        cameras=tuple(camera) if camera else None,
+        cameras=_cameras(gallery, camera) if camera else None,
         sources=_sources(gallery, source) if source else None,
         time=time,
     )
+
+
+def _cameras(gallery: 'Gallery', asked: list[str]) -> tuple[str, ...]:
+    """The cameras that are asked for, each of which the gallery has."""
+    missing, there = set(asked), set()
+    for shard in gallery.shards():
+        if not missing:
+            break
+        with suppress(FileNotFoundError):  # deleted since it was listed
+            there |= set(gallery.read(shard, ['camera'])['camera'].unique().to_pylist())
+        missing -= there
+    if missing:
+        named = sorted(there - {''})
+        raise ValueError(
+            f'--camera: the gallery {gallery.root} has no camera {", ".join(sorted(missing))}; '
+            f'it has {_some(named, 20) or "none with a name"}'
+        )
+    return tuple(asked)
+
+
+def _some(names: list[str], most: int) -> str:
+    return ', '.join(names[:most]) + (' ...' if len(names) > most else '')
 
 
 def _sources(gallery: 'Gallery', asked: list[str]) -> tuple[str, ...]:
@@ -63,7 +86,7 @@ def _sources(gallery: 'Gallery', asked: list[str]) -> tuple[str, ...]:
         if not hits:
             raise ValueError(
                 f'--source: the gallery {gallery.root} has nothing of {name}; it has '
-                f'{", ".join(there[:5])}{" ..." if len(there) > 5 else ""}'
+                f'{_some(there, 5)}'
             )
         found += hits
     return tuple(dict.fromkeys(found))

@@ -230,6 +230,28 @@ def test_wrong_calls(gallery: Gallery, frames: Path, options: list, message: str
     assert message in error_of('search', gallery.root, frames / 'c0' / '0.jpg', *options)
 
 
+def test_cameras_that_are_none(
+    gallery: Gallery, frames: Path, inferencer: PersonSearchInferencer, tmp_path: Path
+) -> None:
+    image = frames / 'c0' / '0.jpg'
+    query = ('search', gallery.root, image, '--box', 1, 1, 9, 9, '--camera', 'c0')
+    assert error_of(*query, '--camera', 'c7').endswith('has no camera c7; it has c0, c1')
+    many = Gallery.create(
+        tmp_path / 'many',
+        model_id=gallery.model_id,
+        embed_dim=gallery.embed_dim,
+        model=inferencer.origin,
+    )
+    query = ('search', many.root, *query[2:])
+    assert error_of(*query).endswith('has no camera c0; it has none with a name')
+    many_frames = [tmp_path / f'd{number:02}.jpg' for number in range(25)]
+    for path in many_frames:
+        shutil.copy(image, path)
+    index_sources(many, inferencer, many_frames, camera_pattern=r'(d\d+)', rows_per_shard=1)
+    named = ', '.join(f'd{number:02}' for number in range(20))
+    assert error_of(*query).endswith(f'has no camera c0; it has {named} ...')
+
+
 def test_no_gallery_or_no_image(gallery: Gallery, tmp_path: Path) -> None:
     assert 'Make one: mmps index' in error_of('search', tmp_path, 'a.jpg')
     assert 'cannot be read: a.jpg' in error_of('search', gallery.root, 'a.jpg')

@@ -111,8 +111,24 @@ def read_image(path: str) -> Frame:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder, followlinks=True):
-        yield from (os.path.join(parent, name) for name in names if _is_source(name))
+    """Sources in a folder, in each folder once: links may lead to it again, even in a circle.
+
+    Links are followed last and in order, so that a folder is named as it is and not by a link, and
+    that all processes find the same names.
+    """
+    seen: set[tuple[int, int]] = set()
+    starts = [folder]
+    for start in starts:
+        for parent, folders, names in os.walk(start):
+            status = os.stat(parent)
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            yield from (os.path.join(parent, name) for name in names if _is_source(name))
+            folders.sort()
+            inside = (os.path.join(parent, name) for name in folders)
+            starts += [path for path in inside if os.path.islink(path)]
 
 
 def _is_source(name: str) -> bool:

@@ -174,6 +174,22 @@ def test_sources_are_found_by_the_ends_of_their_names(
         find_sources(['empty'])
 
 
+def test_folders_are_searched_once_however_many_links_lead_to_them(tmp_path: Path) -> None:
+    for name in ('in/real/a.png', 'elsewhere/b.png', 'elsewhere/deep/c.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / 'in' / 'real' / 'circle').symlink_to(tmp_path / 'in')
+    assert find_sources([tmp_path / 'in']) == [str(tmp_path / 'in' / 'real' / 'a.png')]
+    (tmp_path / 'in' / 'again').symlink_to(tmp_path / 'in' / 'real')
+    (tmp_path / 'in' / 'more').symlink_to(tmp_path / 'elsewhere' / 'deep')
+    (tmp_path / 'in' / 'real' / 'most').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'elsewhere' / 'back').symlink_to(tmp_path / 'in' / 'real')
+    (tmp_path / 'link').symlink_to(tmp_path / 'in')
+    found = ['more/c.png', 'real/a.png', 'real/most/b.png']
+    assert find_sources([tmp_path / 'in']) == [str(tmp_path / 'in' / name) for name in found]
+    assert find_sources([tmp_path / 'link']) == [str(tmp_path / 'link' / name) for name in found]
+
+
 @pytest.mark.parametrize(('tags', 'time'), [
     ({36867: '2026:03:01 12:00:00', 36881: '+02:00'}, 1772359200.0),
     ({36867: '2026:03:01 12:00:00', 36881: '+00:00', 37521: '250'}, 1772366400.25),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
@@ -100,6 +101,26 @@ def checkpoint_to_resume(work_dir: str, *, chosen: str | None = None) -> str | N
         level=logging.WARNING,
     )
     return str(path)
+
+
+def look_for_the_best_here(hook: CheckpointHook) -> None:
+    """Let a hook replace the best checkpoint of its own folder, and delete that of no other.
+
+    A resumed run is told where the best one was: in the original, if its folder is a copy.
+
+    Args:
+        hook: whose ``before_train`` was called.
+    """
+
+    def here(path: str | None) -> str | None:
+        own = path and hook.file_backend.join_path(hook.out_dir, Path(path).name)
+        return own if own and hook.file_backend.exists(own) else None
+
+    if hasattr(hook, 'best_ckpt_path'):  # of one metric, otherwise one of each
+        hook.best_ckpt_path = here(hook.best_ckpt_path)
+    elif hasattr(hook, 'best_ckpt_path_dict'):
+        paths = hook.best_ckpt_path_dict
+        hook.best_ckpt_path_dict = {metric: here(path) for metric, path in paths.items()}
 
 
 def _numbered(folder: Path) -> dict[str, dict[int, Path]]:

@@ -13,14 +13,14 @@ from typing import Any
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import broadcast, get_rank
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
 
 from mmps.registry import LOOPS
 
-from .checkpoints import checkpoint_to_resume
+from .checkpoints import checkpoint_to_resume, look_for_the_best_here
 from .resumable_loader import MODEL, ResumableBatchSampler, build_resumable_loader
 from .seeding import seed_generators
 from .statistics import running_statistics
@@ -39,6 +39,9 @@ class _ResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Do the validation that the resumed run did not get to."""
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook):
+                look_for_the_best_here(hook)
         runner.train_loop.validate_if_pending()
 
     def before_val_epoch(self, runner: Runner) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.fileio import get_file_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.runner.checkpoint import save_checkpoint
 
 from mmps.engine import checkpoint_to_resume
-from mmps.engine.checkpoints import is_whole
+from mmps.engine.checkpoints import is_whole, look_for_the_best_here
 
 ATOMIC = dict(backend='atomic')
 
@@ -179,6 +180,15 @@ def test_checkpoints_that_are_not_in_the_work_folder(tmp_path: Path) -> None:
     assert checkpoint_to_resume(str(work_dir)) == str(second)
     damage(second)
     assert checkpoint_to_resume(str(work_dir)) == str(first)
+
+
+def test_the_best_of_each_metric_is_looked_for_in_the_own_folder(tmp_path: Path) -> None:
+    hook = CheckpointHook(save_best=['mAP', 'AP', 'top1'], rule='greater', out_dir=str(tmp_path))
+    hook.file_backend = get_file_backend(backend_args=ATOMIC)
+    hook.best_ckpt_path_dict = dict(mAP='/old/best_mAP.pth', AP='/old/best_AP.pth', top1=None)
+    (tmp_path / 'best_mAP.pth').touch()
+    look_for_the_best_here(hook)
+    assert hook.best_ckpt_path_dict == dict(mAP=f'{tmp_path}/best_mAP.pth', AP=None, top1=None)
 
 
 def test_a_chosen_one_has_to_be_whole(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -130,6 +131,20 @@ def test_killed_twice(references: dict[str, Path], tmp_path: Path) -> None:
     run_and_kill(tmp_path, 'before_val_iter', 2 * EPOCH, resume=True, **MID_EPOCH)
     resume(tmp_path, **MID_EPOCH)
     assert_same_outcome(tmp_path, references['middle'])
+
+
+def test_in_a_copy_of_the_work_folder(references: dict[str, Path], tmp_path: Path) -> None:
+    old, new = tmp_path / 'old', tmp_path / 'new'
+    run_and_kill(old, 'before_train_iter', EPOCH + 2, **MID_EPOCH)
+    before = {path: path.read_bytes() for path in old.rglob('*') if path.is_file()}
+    shutil.copytree(old, new)
+    (best_before,) = new.glob('best_*.pth')
+    resume(new, **MID_EPOCH)
+    assert_same_outcome(new, references['middle'])
+    assert {path: path.read_bytes() for path in old.rglob('*') if path.is_file()} == before
+    # A better one was found, and takes the place of the copy.
+    (best,) = new.glob('best_*.pth')
+    assert best.name == next(references['middle'].glob('best_*.pth')).name != best_before.name
 
 
 def test_the_seed_may_have_been_drawn_by_chance(

@@ -111,7 +111,8 @@ def read_picture(path: str, frame: int | None) -> 'np.ndarray':
 
     Raises:
         FileNotFoundError: there is no such video.
-        ValueError: it cannot be read, or a video without the number of a frame.
+        ValueError: it cannot be read, a video without the number of a frame, or such a number
+            with what is no video.
     """
     from mmps.apis import read_image
     from mmps.gallery.sources import is_video
@@ -120,6 +121,8 @@ def read_picture(path: str, frame: int | None) -> 'np.ndarray':
     if frame is not None:
         if not os.path.isfile(path):
             raise FileNotFoundError(f'there is no {path}')
+        if not is_video(path):
+            raise ValueError(f'{path} is no video: --frame is for videos, leave it out')
         return read_frame(path, frame)
     if is_video(path):
         raise ValueError(f'{path} is a video: say which of its frames, by --frame')

@@ -224,6 +224,7 @@ def test_thumbnails_stand_in_for_scenes_that_are_gone(
         (['--box', 1, 1, 9, 9, '--html', 'page.pdf'], 'page.pdf must end in .html'),
         (['--box', 1, 1, 9, 9, '--weights', 'none.pth'], 'no checkpoint file none.pth'),
         (['--box', 1, 1, 9, 9, '--index', 'faiss'], "'faiss' is no index"),
+        (['--frame', 0], '0.jpg is no video: --frame is for videos'),
     ],
 )
 def test_wrong_calls(gallery: Gallery, frames: Path, options: list, message: str) -> None:

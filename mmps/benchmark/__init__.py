@@ -12,7 +12,7 @@ from .detectors import (
 )
 from .flops import count_flops, flop_rate
 from .machine import default_device, describe_machine, device_argument, machine_line
-from .options import OPTIONS, with_options
+from .options import OPTIONS, options_argument, with_options
 from .plain_memory import PlainMemory, difference, plain_memory, plain_update
 from .scale import continued, measure_search, measure_step, peak_bytes, power
 from .searches import Search, make_arrays, make_prw
@@ -50,6 +50,7 @@ __all__ = [
     'make_prw',
     'measure_search',
     'measure_step',
+    'options_argument',
     'peak_bytes',
     'plain_memory',
     'plain_update',

@@ -3,6 +3,7 @@
 What each gives is in docs/performance.md; configs/_base_/fast_runtime.py has the recommended ones.
 """
 
+import argparse
 import copy
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 """By name, as ``--cfg-options`` takes them."""
+
+
+def options_argument(text: str) -> str:
+    """Names of :data:`OPTIONS` joined by '+', as ``type`` of an argument.
+
+    Raises:
+        ArgumentTypeError: there is no option of a name.
+    """
+    unknown = [name for name in text.split('+') if name not in OPTIONS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f'{unknown[0]!r} is none of {", ".join(OPTIONS)}')
+    return text
 
 
 def with_options(config: Config, names: Iterable[str]) -> Config:

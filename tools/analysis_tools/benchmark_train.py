@@ -14,9 +14,8 @@ every step loads, trains, clips, steps and updates the memory. On a GPU times ar
 its stream, and the next step begins when it is done with the last one: a step is as long as in
 training where that has to wait for the GPU anyway, else a little longer.
 
-FLOPs are those of matrix products and convolutions, forward and backward, a multiply-add as two
-(get_flops.py counts one), counted in a step of its own without compilation. --peak-tflops 989, for
-instance, tells what share of a card's peak is reached; what limits it is what the table shows.
+FLOPs are those of matrix products and convolutions, a multiply-add as two (get_flops.py has one),
+forward and backward, of a step without compilation. What limits their share the table shows.
 """
 
 import argparse
@@ -50,6 +49,7 @@ from mmps.benchmark import (
     flop_rate,
     image_size,
     machine_line,
+    options_argument,
     prepare_model,
     random_batch,
     summarise,
@@ -234,14 +234,6 @@ def _add_row(table: Table, name: str, times: dict[str, float], total: float) -> 
     )
 
 
-def option_names(text: str) -> str:
-    """Options joined by '+', as ``type`` of an argument."""
-    unknown = [name for name in text.split('+') if name not in OPTIONS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f'{unknown[0]!r} is none of {", ".join(OPTIONS)}')
-    return text
-
-
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -264,7 +256,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compare',
         nargs='+',
-        type=option_names,
+        type=options_argument,
         metavar='OPTION[+OPTION...]',
         help='time steps with each of these sets of options beside steps without',
     )
@@ -281,10 +273,10 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--{name.replace("_", "-")} must be at least {least}')
     if args.out is not None and args.out.suffix != '.png':
         parser.error(f'--out: {args.out} must end in .png')
-    if args.out is not None and args.compare:
-        parser.error('--out draws one step by part: leave it or --compare out')
-    if args.peak_tflops is not None and args.compare:
-        parser.error('--peak-tflops is for one step by part: leave it or --compare out')
+    for name in ('out', 'peak_tflops'):
+        if getattr(args, name) is not None and args.compare:
+            option = f'--{name.replace("_", "-")}'
+            parser.error(f'{option} is for one step by part: leave it or --compare out')
     return args
 
 

@@ -14,7 +14,7 @@ from .flops import count_flops, flop_rate
 from .machine import default_device, describe_machine, device_argument, machine_line
 from .options import OPTIONS, options_argument, with_options
 from .plain_memory import PlainMemory, difference, plain_memory, plain_update
-from .scale import continued, measure_search, measure_step, peak_bytes, power
+from .scale import Row, grown, measure_search, measure_step, peak_bytes
 from .searches import Search, make_arrays, make_prw
 from .timeline import BACKWARD, FORWARD, OTHER, Timeline
 from .timing import seconds, synchronize, waits_for_device
@@ -28,6 +28,7 @@ __all__ = [
     'OTHER',
     'PlainMemory',
     'RepeatedStep',
+    'Row',
     'Search',
     'Timeline',
     'Traffic',
@@ -35,7 +36,6 @@ __all__ = [
     'build_detector',
     'build_optimiser',
     'compare',
-    'continued',
     'count_flops',
     'count_traffic',
     'data_root',
@@ -44,6 +44,7 @@ __all__ = [
     'device_argument',
     'difference',
     'flop_rate',
+    'grown',
     'image_size',
     'machine_line',
     'make_arrays',
@@ -54,7 +55,6 @@ __all__ = [
     'peak_bytes',
     'plain_memory',
     'plain_update',
-    'power',
     'prepare_model',
     'random_batch',
     'random_boxes',

@@ -18,6 +18,8 @@ from .timing import seconds
 from .traffic import person_rows
 
 CPU = torch.device('cpu')
+Row = dict[str, Any]
+"""What something costs, and the size at which that was measured."""
 
 
 def power(sizes: Sequence[float], values: Sequence[float]) -> float:
@@ -42,6 +44,33 @@ def continued(sizes: Sequence[float], values: Sequence[float], size: float) -> f
     columns = np.stack([np.ones(len(sizes)), np.asarray(sizes, float)], axis=1)
     shares, _ = nnls(columns / np.asarray(values, float)[:, None], np.ones(len(sizes)))
     return float(shares @ [1.0, size])
+
+
+def grown(rows: Sequence[Row], size: str, target: int, costs: Sequence[str]) -> list[Row]:
+    """Continue costs to another size.
+
+    Times scatter, and are continued from all rows. Bytes do not, but in small rows what the first
+    step of a process loads and what malloc keeps back weighs most: the two largest count.
+
+    Args:
+        rows: at least two, of different sizes.
+        size: key of a row's size.
+        target: the size to continue to.
+        costs: keys of what to continue; names of bytes end in ``_bytes``.
+
+    Returns:
+        The rows by size, and one more at ``target`` with :func:`continued` costs; its ``growth``
+        has the :func:`power` of each.
+    """
+    rows = sorted(rows, key=lambda row: row[size])
+    sizes = [row[size] for row in rows]
+    end: Row = {size: target, 'growth': {}}
+    for cost in costs:
+        values = [row[cost] for row in rows]
+        first = -2 if cost.endswith('_bytes') else 0
+        end[cost] = continued(sizes[first:], values[first:], target)
+        end['growth'][cost] = power(sizes, values)
+    return [*rows, end]
 
 
 def peak_bytes(work: Callable[[], Any]) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmps.benchmark import continued, measure_step, peak_bytes, power
+from mmps.benchmark import grown, measure_step, peak_bytes
+from mmps.benchmark.scale import continued, power
 from mmps.models import OIMLoss
 
 MIB = 2**20
@@ -26,6 +27,21 @@ def test_power_and_continuation() -> None:
     assert 4 < continued([1, 10], [5, 4], 1000) < 5  # noise, no shrinking
     with pytest.raises(ValueError, match=r'at least two sizes, not \[4\]'):
         power([4, 4], [1, 2])
+
+
+def test_bytes_are_continued_from_the_two_largest() -> None:
+    # 17 beside the line in the smallest, as malloc has it.
+    rows = [
+        dict(persons=160, step_bytes=464, loss_seconds=160),
+        dict(persons=5, step_bytes=45, loss_seconds=4),
+        dict(persons=80, step_bytes=239, loss_seconds=80),
+    ]
+    *measured, end = grown(rows, 'persons', 10_000, ['step_bytes', 'loss_seconds'])
+    assert [row['persons'] for row in measured] == [5, 80, 160]
+    assert end['step_bytes'] == pytest.approx(464 + 9840 * 225 / 80)
+    values = [row['loss_seconds'] for row in measured]
+    assert end['loss_seconds'] == continued([5, 80, 160], values, 10_000) < 9500  # of all
+    assert end['growth']['step_bytes'] == power([5, 80, 160], [45, 239, 464])
 
 
 def test_peak_of_memory() -> None:

@@ -4,14 +4,14 @@
 
 Memory and times of a step by persons and rows, traffic between processes that really talk (over
 gloo, on this machine), and searches are measured at sizes that fit a workstation; rows marked
-"continued" lie on the straight line through the measured ones. The power with which these grow is
-printed, too: a line is right where it is at most 1. All is measured on the CPU. docs/scale.md has
-what follows from it. Needs Linux.
+"continued" lie on the straight line through the measured ones; of bytes through the two largest,
+since in small ones what malloc keeps back weighs most. The power with which the measured ones grow
+is printed, too: a line is right where it is at most 1. All is measured on the CPU. docs/scale.md
+has what follows from it. Needs Linux.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,32 +20,19 @@ from rich.console import Console
 from rich.table import Table
 
 from mmps.benchmark import (
-    continued,
+    Row,
     count_traffic,
     describe_machine,
+    grown,
     machine_line,
     measure_search,
     measure_step,
-    power,
 )
 from mmps.models import DOIMLoss, InstanceMatchingLoss, OIMLoss
 
 MIB = 2**20
 LOSSES: dict[str, type[InstanceMatchingLoss]] = dict(oim=OIMLoss, doim=DOIMLoss)
 TRAFFIC_ROWS = [16, 32, 64]
-
-Row = dict[str, Any]
-
-
-def grown(rows: list[Row], size: str, target: int, costs: Sequence[str]) -> list[Row]:
-    """Measured rows, and one more at another size, with the powers of its ``costs``."""
-    sizes = [row[size] for row in rows]
-    end: Row = {size: target, 'growth': {}}
-    for cost in costs:
-        values = [row[cost] for row in rows]
-        end[cost] = continued(sizes, values, target)
-        end['growth'][cost] = power(sizes, values)
-    return [*rows, end]
 
 
 def measure_steps(args: argparse.Namespace) -> dict[str, dict[str, list[Row]]]:

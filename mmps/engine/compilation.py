@@ -29,7 +29,7 @@ def compile_module(module: nn.Module, on_failure: Callable[[str], object], **opt
         try:
             with _backward_at_once():
                 return compiled(*args, **kwargs)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:  # the name that it has in old releases, too
             raise
         except Exception as error:  # of any kind: PyTorch's, a compiler's, Triton's
             outputs = eager(*args, **kwargs)

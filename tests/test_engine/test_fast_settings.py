@@ -116,6 +116,22 @@ def test_what_cannot_be_compiled_runs_without() -> None:
     assert 'forward' not in vars(model.backbone)
 
 
+def test_a_lack_of_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def backend(graph: Any, inputs: Any) -> Any:
+        def compiled(*args: Any) -> Any:
+            raise torch.cuda.OutOfMemoryError('no memory left')
+
+        return compiled
+
+    monkeypatch.delattr('torch.OutOfMemoryError', raising=False)  # new in PyTorch 2.5
+    failures: list[str] = []
+    model = nn.ModuleDict(dict(linear=nn.Linear(2, 2)))
+    CompileHook(['linear'], options=dict(backend=backend)).prepare(model, failures.append)
+    with pytest.raises(torch.cuda.OutOfMemoryError, match='no memory left'):
+        model['linear'](torch.ones(1, 2))
+    assert not failures
+
+
 @pytest.mark.skipif(
     not hasattr(functorch_config, 'force_non_lazy_backward_lowering'),
     reason='this PyTorch compiles the backward pass when it comes to it',

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmdet.models.task_modules.assigners import MaxIoUAssigner
+from mmengine.registry import init_default_scope
 from small_models import build_model, make_batch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -31,6 +32,7 @@ class Waits(TorchDispatchMode):
 
 
 def test_assigning_anchors_waits_no_more_than_mmdet() -> None:
+    init_default_scope('mmdet')
     overlaps = torch.rand(3, 50, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(3, dtype=torch.int64)
     waits = []

@@ -1,6 +1,7 @@
 """From images to persons with embeddings, by MMEngine's inferencer."""
 
 import copy
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.visualization import Visualizer
+from rich.progress import track
 from torch import nn
 
 from mmps.datasets.person_search_dataset import PersonSearchDataset
@@ -50,7 +52,8 @@ class PersonSearchInferencer(DetInferencer):
             embeddings are float32 in any case.
         score_thr: persons of a lower score are left out, as the published evaluation leaves them
             out of the search.
-        show_progress: draw a progress bar in ``inferencer(images)``.
+        show_progress: draw a progress bar in ``inferencer(images)``, and in :meth:`detect` and
+            :meth:`search` where there is more than one batch of images.
 
     Attributes:
         model_id: 32 hexadecimal digits, the same for models that embed a box of an image alike:
@@ -119,8 +122,13 @@ class PersonSearchInferencer(DetInferencer):
         Raises:
             ValueError: an image cannot be read; the message names it.
         """
+        inputs = self._inputs_to_list(images)
+        batches = self.preprocess(inputs, batch_size=batch_size)
+        number = math.ceil(len(inputs) / batch_size)
+        if self.show_progress and number > 1:  # who goes batch by batch has a bar of their own
+            batches = track(batches, description='Inference', total=number)
         found: list[Persons] = []
-        for _, batch in self.preprocess(self._inputs_to_list(images), batch_size=batch_size):
+        for _, batch in batches:
             found += [Persons.from_instances(s.pred_instances) for s in self.forward(batch)]
         return found
 

@@ -1,9 +1,10 @@
 import copy
 import functools
 import json
+import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -149,6 +150,25 @@ def test_persons_are_ordered_and_those_of_low_scores_left_out(
     assert 0 < len(persons) < len(everybody)
     assert np.array_equal(persons.scores, everybody.scores[everybody.scores >= threshold])
     np.testing.assert_allclose(np.linalg.norm(persons.embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_several_batches_have_a_progress_bar(
+    tiny_weights: Path, evaluated: Predictions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talking = PersonSearchInferencer(weights=tiny_weights, device='cpu')
+    images, query = list(evaluated.image_paths), (evaluated.image_paths[0], [5, 5, 25, 60])
+
+    def shown(work: Callable[[], object]) -> str:
+        capsys.readouterr()
+        work()
+        return capsys.readouterr().out
+
+    assert shown(lambda: talking(images)).startswith('Inference ')
+    assert re.match(r'Inference .* 100%', shown(lambda: talking.detect(images, batch_size=3)))
+    assert re.match(r'Inference .* 100%', shown(lambda: talking.search(*query, images)))
+    assert shown(lambda: talking.detect(images, batch_size=4)) == ''
+    talking.show_progress = False
+    assert shown(lambda: talking.detect(images)) == ''
 
 
 def test_the_call_gives_json_and_pictures(

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,11 +31,14 @@ def check_weights(path: str) -> None:
         return
     if not os.path.isfile(path):
         raise FileNotFoundError(f'there is no checkpoint file {path}')
+    with open(path, 'rb') as file:
+        if not file.read(2).startswith((b'PK', b'\x80')):  # of a zip archive, of an old checkpoint
+            raise ValueError(f'{path} is no checkpoint: it was not written by torch.save')
     try:
         # Memory-mapped where that is possible: the tensors are not read twice.
         torch.load(path, map_location='cpu', mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # a damaged pickle can lead to about any
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         raise ValueError(
             f'{path} is no checkpoint, damaged, or not safe to load ({reason})'
         ) from error

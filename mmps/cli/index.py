@@ -100,10 +100,13 @@ def index(
     from functools import partial
 
     from mmps.gallery import Share, find_sources, index_sources
+    from mmps.gallery.description import check_folder
     from mmps.index import open_index
     from mmps.times import parse_time
 
-    find_sources(sources)  # names what is not there before a model is loaded
+    # What is not there is named before a model is loaded.
+    find_sources(sources)
+    check_folder(gallery)
     rank, processes = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     load = partial(
         load_model,

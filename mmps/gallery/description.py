@@ -11,6 +11,19 @@ from mmps.files import whole_file
 FORMAT = 1
 
 
+def check_folder(root: str | Path) -> None:
+    """Check that a gallery is there or can be made there.
+
+    Args:
+        root: its folder.
+
+    Raises:
+        ValueError: it is a file.
+    """
+    if Path(root).is_file():
+        raise ValueError(f'{root}: this is a file; a gallery is a folder')
+
+
 def read_description(root: str | Path) -> dict[str, Any]:
     """What the gallery in a folder is.
 
@@ -23,6 +36,7 @@ def read_description(root: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: there is none, or one that this version cannot read; the message names it.
     """
+    check_folder(root)
     path = Path(root) / 'gallery.json'
     try:
         about = json.loads(path.read_bytes())

@@ -20,7 +20,7 @@ from mmps.visualization.scenes import find_scene
 from .catalog import Catalog
 from .coverage import NOTHING, Coverage, SourceStatus, merge
 from .deletion import DeletionReport, delete, is_pending
-from .description import describe_if_new, read_description
+from .description import check_folder, describe_if_new, read_description
 from .lock import locked
 from .lookup import RowLookup
 from .metadata_cache import MetadataCache
@@ -96,9 +96,10 @@ class Gallery:
                 config file or a name, and ``weights``, a file.
 
         Raises:
-            ValueError: there is a gallery of another model.
+            ValueError: there is a gallery of another model, or a file.
         """
         root = Path(root)
+        check_folder(root)
         root.mkdir(parents=True, exist_ok=True)
         with locked(root):  # so that of several processes one makes it
             describe_if_new(root, model_id=model_id, embed_dim=embed_dim, model=model)

@@ -71,6 +71,13 @@ def test_what_is_wrong_is_said_in_one_line(video: Path, tiny_weights: Path, tmp_
     assert '--weights: ' in error_of('index', video, '--gallery', new)
     wrong = error_of('index', video, '--gallery', new, '--weights', tiny_weights, '--start', 'noon')
     assert "'noon' is no time" in wrong
+    text = tmp_path / 'text.jpg'
+    text.write_text('hello\n')
+    assert 'text.jpg: this is a file; a gallery is a folder' in error_of(
+        'index', video, '--gallery', text
+    )
+    no_weights = error_of('index', video, '--gallery', new, '--weights', text)
+    assert 'text.jpg is no checkpoint: it was not written by torch.save' in no_weights
     assert not new.exists()
     checkpoint = torch.load(tiny_weights, weights_only=False)
     next(iter(checkpoint['state_dict'].values())).add_(1)

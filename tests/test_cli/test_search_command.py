@@ -245,7 +245,7 @@ def test_cameras_that_are_none(
     )
     query = ('search', many.root, *query[2:])
     assert error_of(*query).endswith('has no camera c0; it has none with a name')
-    many_frames = [tmp_path / f'd{number:02}.jpg' for number in range(25)]
+    many_frames = [str(tmp_path / f'd{number:02}.jpg') for number in range(25)]
     for path in many_frames:
         shutil.copy(image, path)
     index_sources(many, inferencer, many_frames, camera_pattern=r'(d\d+)', rows_per_shard=1)

@@ -6,6 +6,7 @@ each with as many matrix-vector products as it has: what the methods' public imp
 Shapes: L labelled persons, Q places in the queue, D embedding size, B rows of a step.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -137,16 +138,19 @@ def plain_memory(loss: InstanceMatchingLoss, dtype: torch.dtype) -> PlainMemory:
 def difference(loss: InstanceMatchingLoss, memory: PlainMemory) -> float:
     """The largest difference between a loss's memory and a plain one.
 
-    The plain queue of DOIM is in no order; entries are found in it by their vectors.
+    The plain queue of DOIM is in no order; an entry is compared with the nearest one in it, and if
+    that is not another one for each, the difference is infinite.
     """
     queue = loss.queue
     pairs = [(loss.table.vectors, memory.vectors)]
     if isinstance(queue, ImportanceQueue):
-        ours, plain = (vectors[:, 0].argsort() for vectors in (queue.vectors, memory.queue))
+        nearest = torch.cdist(queue.vectors.to(memory.queue), memory.queue).argmin(dim=1)
+        if len(nearest.unique()) < len(nearest):
+            return math.inf
         pairs += [
-            (queue.vectors[ours], memory.queue[plain]),
-            (queue.importance[ours], memory.importance[plain]),
-            (queue.age[ours], memory.age[plain]),
+            (queue.vectors, memory.queue[nearest]),
+            (queue.importance, memory.importance[nearest]),
+            (queue.age, memory.age[nearest]),
         ]
     else:
         pairs += [(queue.vectors, memory.queue), (queue.head, torch.tensor(memory.head))]

@@ -93,6 +93,20 @@ def test_what_differs_is_noticed(where: str) -> None:
     assert difference(loss, memory) == pytest.approx(1, abs=1e-6)
 
 
+def test_entries_of_a_queue_that_round_alike() -> None:
+    loss = DOIMLoss(2, 3, dim=2)
+    angles = [0.5, -0.5, 0.5 + 1e-4]
+    loss.queue.vectors.copy_(torch.tensor([unit(angle) for angle in angles]))
+    loss.queue.importance.copy_(torch.tensor([3.0, 2.0, 1.0]))
+    memory = plain_memory(loss, torch.float64)
+    # Rounding alone, which turns the order of the first components around.
+    memory.queue[1, 0] -= 1e-8
+    memory.queue[0, 0] += 1e-8
+    assert difference(loss, memory) == pytest.approx(1e-8)
+    memory.queue[2] = memory.queue[0]  # in the place of another entry
+    assert difference(loss, memory) == math.inf
+
+
 def test_a_wrong_update_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = Sizes(persons=9, queue=5, dim=4, rows=8)
     monkeypatch.setattr(LookupTable, 'update', lambda *args: torch.zeros(4))

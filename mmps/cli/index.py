@@ -105,7 +105,7 @@ def index(
     from mmps.times import parse_time
 
     # What is not there is named before a model is loaded.
-    find_sources(sources)
+    found = find_sources(sources)
     check_folder(gallery)
     rank, processes = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     load = partial(
@@ -136,7 +136,7 @@ def index(
             report = index_by_ray(
                 store,
                 partial(_model_alone, load),
-                sources,
+                found,
                 index=indexing,
                 workers=ray,
                 gpus=float(on_gpu),
@@ -149,7 +149,7 @@ def index(
                 advance(part, f'{now.frames} frames, {now.persons} persons')
 
             share = Share(rank, processes)
-            report = indexing(store, inferencer, sources, share=share, on_progress=on_progress)
+            report = indexing(store, inferencer, found, share=share, on_progress=on_progress)
     # Made now, so that the first search need not wait for it.
     persons = len(open_index(store)) if rank == 0 else 0
     _show(store, report, searchable=persons > 0, json=json)

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from .prefetch import prefetch
 from .reading import WHOLE, Finished, Share, read_sources
 from .schema import make_rows
 from .shard_writer import ShardWriter
-from .sources import Frame, find_sources, is_video
+from .sources import Frame, is_video, normalise
 from .store import Gallery
 from .videos import Decoder, Sampling
 
@@ -96,7 +95,7 @@ class IndexReport:
 def index_sources(
     gallery: Gallery,
     detector: Detector,
-    sources: Iterable[str | Path],
+    sources: Sequence[str],
     *,
     every: int | None = None,
     fps: float | None = None,
@@ -118,7 +117,8 @@ def index_sources(
     Args:
         gallery: where to.
         detector: finds and embeds persons.
-        sources: images, videos, and folders of them, also in folders of those.
+        sources: images and videos, as :func:`find_sources` gives them. What is no longer there is a
+            problem like others.
         every: of a video, look at one frame of so many; or
         fps: at so many a second (``DEFAULT_FPS`` if neither is given).
         camera: name of the camera of all sources; or
@@ -136,7 +136,6 @@ def index_sources(
         What was done, and what could not be read.
 
     Raises:
-        FileNotFoundError: a source is not there.
         ValueError: the gallery is of another model, or an argument is wrong.
     """
     if detector.model_id != gallery.model_id:
@@ -145,6 +144,9 @@ def index_sources(
             f'{detector.model_id}); their embeddings cannot be compared. Use that one, '
             f'{gallery.model}, or another folder for a new gallery.'
         )
+    for source in sources:
+        if source != normalise(source):
+            raise ValueError(f'{source}: not a whole path; find_sources gives those of all sources')
     if gallery.deletion_is_pending():
         raise ValueError(
             f'{gallery.root}: a deletion was broken off. Finish it: mmps delete {gallery.root}'
@@ -153,12 +155,11 @@ def index_sources(
     camera_of = _naming(camera, camera_pattern)
     offset = start or 0.0
     began = time.monotonic()
-    paths = find_sources(sources)
     done = gallery.coverage()
     problems: list[str] = []
     sources_done = frames = persons = 0
     searched: set[int] = set()  # frames of the source that is being read
-    events = read_sources(paths, done, sampling=sampling, share=share, decoder=decoder)
+    events = read_sources(sources, done, sampling=sampling, share=share, decoder=decoder)
     with (
         ShardWriter(
             gallery, rows_per_shard=rows_per_shard, seconds_per_shard=seconds_per_shard
@@ -196,12 +197,12 @@ def index_sources(
                     frames, persons = frames + 1, persons + rows.num_rows
                 source, part = frame.source, frame.part
             if on_progress is not None:
-                on_progress(Progress(source, sources_done, len(paths), part, frames, persons))
+                on_progress(Progress(source, sources_done, len(sources), part, frames, persons))
     return IndexReport(
-        sources=len(paths),
+        sources=len(sources),
         frames=frames,
         persons=persons,
-        frames_before=sum(len(done[path].frames) for path in paths if path in done),
+        frames_before=sum(len(done[source].frames) for source in sources if source in done),
         problems=problems,
         seconds=time.monotonic() - began,
     )

@@ -6,16 +6,16 @@ part whose actor is lost is done again by another, which leaves out what is in t
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Protocol
 
 import ray
 
 from .indexing import Detector, IndexReport
 from .reading import Share
-from .sources import find_sources, is_video
+from .sources import is_video
 from .store import Gallery
 
 _IMAGES_OF_A_PART = 256
@@ -25,7 +25,7 @@ class Index(Protocol):
     """:func:`mmps.gallery.index_sources`, perhaps with some of its options set."""
 
     def __call__(
-        self, gallery: Gallery, detector: Detector, sources: list[str], *, share: Share
+        self, gallery: Gallery, detector: Detector, sources: Sequence[str], *, share: Share
     ) -> IndexReport:
         """Index the share of these sources."""
 
@@ -33,7 +33,7 @@ class Index(Protocol):
 def index_by_ray(
     gallery: Gallery,
     make_detector: Callable[[], Detector],
-    sources: Iterable[str | Path],
+    sources: Sequence[str],
     *,
     index: Index,
     workers: int,
@@ -57,14 +57,13 @@ def index_by_ray(
         What was done. ``seconds`` are those that the actors have worked, together.
 
     Raises:
-        FileNotFoundError: a source is not there.
-        ValueError: as :func:`index_sources`.
+        ChildProcessError: :func:`index_sources` or ``make_detector`` has failed in an actor; the
+            message says which. What was found before is in the gallery.
     """
-    paths = find_sources(sources)
     before = gallery.coverage()
     if not ray.is_initialized():
         start_ray()
-    parts = divide(paths, workers)
+    parts = divide(sources, workers)
     ray.data.DataContext.get_current().enable_progress_bars = False
     done = ray.data.from_items(parts, override_num_blocks=len(parts)).map_batches(
         _Worker,
@@ -77,6 +76,8 @@ def index_by_ray(
     frames = persons = 0
     seconds, problems = 0.0, []
     for number, report in enumerate(done.iter_rows(), start=1):
+        if report['failure']:
+            raise ChildProcessError(f'an actor of Ray failed: {report["failure"]}')
         frames += report['frames']
         persons += report['persons']
         seconds += report['seconds']
@@ -84,10 +85,10 @@ def index_by_ray(
         if on_part is not None:
             on_part(number, len(parts))
     return IndexReport(
-        sources=len(paths),
+        sources=len(sources),
         frames=frames,
         persons=persons,
-        frames_before=sum(len(before[path].frames) for path in paths if path in before),
+        frames_before=sum(len(before[path].frames) for path in sources if path in before),
         problems=list(dict.fromkeys(problems)),
         seconds=seconds,
     )
@@ -110,7 +111,7 @@ def start_ray(*, num_cpus: int | None = None) -> None:
         )
 
 
-def divide(paths: list[str], workers: int) -> list[dict[str, Any]]:
+def divide(paths: Sequence[str], workers: int) -> list[dict[str, Any]]:
     """Parts of the work: some images, or a share of a video.
 
     Args:
@@ -133,14 +134,27 @@ def divide(paths: list[str], workers: int) -> list[dict[str, Any]]:
 
 
 class _Worker:
-    """An actor: a model and a gallery."""
+    """An actor: a model and a gallery, both of the first part."""
 
     def __init__(self, root: str, make_detector: Callable[[], Detector], index: Index) -> None:
-        self.gallery = Gallery.open(root)
-        self.detector = make_detector()
+        self.root = root
+        self.make_detector = make_detector
         self.index = index
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        return Gallery.open(self.root)
+
+    @cached_property
+    def detector(self) -> Detector:
+        return self.make_detector()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         share = Share(int(batch['rank'][0]), int(batch['of'][0]))
-        report = self.index(self.gallery, self.detector, list(batch['paths'][0]), share=share)
-        return {name: [value] for name, value in asdict(report).items()}
+        failure = ''
+        try:
+            report = self.index(self.gallery, self.detector, list(batch['paths'][0]), share=share)
+        except Exception as error:  # raised, it would come as pages of Ray's own tracebacks
+            report = IndexReport(sources=0, frames=0, persons=0, frames_before=0)
+            failure = f'{type(error).__name__}: {error}'
+        return {name: [value] for name, value in {**asdict(report), 'failure': failure}.items()}

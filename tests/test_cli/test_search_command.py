@@ -11,7 +11,7 @@ from command_line import error_of, run, run_json
 from mmps.apis import PersonSearchInferencer, read_image
 from mmps.calibration import Calibration
 from mmps.cli.search_report import _shorter
-from mmps.gallery import Gallery, index_sources, to_arrays
+from mmps.gallery import Gallery, find_sources, index_sources, to_arrays
 from mmps.index import open_index, search_gallery
 
 
@@ -40,7 +40,7 @@ def gallery(
         embed_dim=inferencer.embed_dim,
         model=inferencer.origin,
     )
-    index_sources(made, inferencer, [frames], camera_pattern=r'(c\d)')
+    index_sources(made, inferencer, find_sources([frames]), camera_pattern=r'(c\d)')
     return made
 
 
@@ -248,7 +248,8 @@ def test_cameras_that_are_none(
     many_frames = [str(tmp_path / f'd{number:02}.jpg') for number in range(25)]
     for path in many_frames:
         shutil.copy(image, path)
-    index_sources(many, inferencer, many_frames, camera_pattern=r'(d\d+)', rows_per_shard=1)
+    paths = find_sources(many_frames)
+    index_sources(many, inferencer, paths, camera_pattern=r'(d\d+)', rows_per_shard=1)
     named = ', '.join(f'd{number:02}' for number in range(20))
     assert error_of(*query).endswith(f'has no camera c0; it has {named} ...')
 

@@ -11,7 +11,15 @@ import pytest
 from footage import BarDetector, check_content, make_image, make_video, people_of
 from gallery_rows import new_gallery
 
-from mmps.gallery import Gallery, IndexReport, Progress, Share, index_sources, is_video
+from mmps.gallery import (
+    Gallery,
+    IndexReport,
+    Progress,
+    Share,
+    find_sources,
+    index_sources,
+    is_video,
+)
 from mmps.gallery import shards as shards_module
 
 # Copies of this process, which has imported everything.
@@ -42,7 +50,7 @@ def people_in(root: Path, *, every: int = 2) -> dict[Path, dict[int, int]]:
 def index(root: Path, footage: Path, **options) -> tuple[IndexReport, BarDetector]:
     detector = BarDetector()
     options = {'every': 2} | options
-    return index_sources(new_gallery(root), detector, [footage], **options), detector
+    return index_sources(new_gallery(root), detector, find_sources([footage]), **options), detector
 
 
 def test_everybody_is_found_with_time_and_camera(tmp_path: Path, footage: Path) -> None:
@@ -152,7 +160,20 @@ def test_bad_options(tmp_path: Path, footage: Path, options: dict, message: str)
 def test_a_gallery_of_another_model_is_refused(tmp_path: Path, footage: Path) -> None:
     gallery = new_gallery(tmp_path, model_id='bb')
     with pytest.raises(ValueError, match=r'another model \(id bb\).*id aa.*another folder'):
-        index_sources(gallery, BarDetector(), [footage])
+        index_sources(gallery, BarDetector(), find_sources([footage]))
+
+
+def test_sources_are_files_by_their_whole_paths(tmp_path: Path) -> None:
+    for path in ('a.mp4', str(tmp_path / 'in' / '..' / 'a.mp4')):
+        with pytest.raises(ValueError, match=r'a\.mp4: not a whole path; find_sources'):
+            index_sources(new_gallery(tmp_path), BarDetector(), [path])
+
+
+def test_a_file_that_is_gone_is_a_problem_like_others(tmp_path: Path) -> None:
+    gone, photo = tmp_path / 'gone.mp4', make_image(tmp_path / 'photo.jpg')
+    report = index_sources(new_gallery(tmp_path / 'g'), BarDetector(), [str(gone), str(photo)])
+    assert report.problems == [f'{gone}: No such file or directory']
+    assert report.frames == 1
 
 
 def test_what_was_found_is_kept_if_the_detector_fails(tmp_path: Path, footage: Path) -> None:
@@ -163,7 +184,7 @@ def test_what_was_found_is_kept_if_the_detector_fails(tmp_path: Path, footage: P
             return super().detect(images, batch_size=batch_size)
 
     with pytest.raises(RuntimeError, match='out of memory'):
-        index_sources(new_gallery(tmp_path), Failing(), [footage], every=2)
+        index_sources(new_gallery(tmp_path), Failing(), find_sources([footage]), every=2)
     assert len(Gallery.open(tmp_path).coverage()[str(footage / 'door_c1.mp4')].frames) == 5
     index(tmp_path, footage)
     check_content(Gallery.open(tmp_path), people_in(footage))

@@ -5,7 +5,7 @@ import pytest
 from footage import BarDetector, make_image, make_video
 from gallery_rows import new_gallery
 
-from mmps.gallery import index_sources
+from mmps.gallery import find_sources, index_sources
 
 ray = pytest.importorskip('ray')
 pytest.importorskip('ray.data')
@@ -29,17 +29,20 @@ def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
     make_image(tmp_path / 'in' / 'b.png')
     broken = tmp_path / 'in' / 'broken.mp4'
     broken.write_bytes(b'')
+    gone = tmp_path / 'in' / 'gone.mp4'
+    gone.symlink_to(tmp_path / 'nowhere')
+    sources = find_sources([tmp_path / 'in'])
     index = functools.partial(index_sources, every=2, camera='door', rows_per_shard=8)
     local, by_ray = new_gallery(tmp_path / 'local'), new_gallery(tmp_path / 'ray')
-    expected = index(local, BarDetector(), [tmp_path / 'in'])
+    expected = index(local, BarDetector(), sources)
     done = []
 
     report = index_by_ray(
         by_ray,
         BarDetector,
-        [tmp_path / 'in'],
+        sources,
         index=index,
-        workers=1,
+        workers=2,
         on_part=lambda number, parts: done.append((number, parts)),
     )
 
@@ -48,9 +51,21 @@ def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
     ids = sorted(local.metadata()['row_id'].to_pylist())
     assert sorted(by_ray.metadata()['row_id'].to_pylist()) == ids
     assert by_ray.rows(ids).drop_columns('time') == local.rows(ids).drop_columns('time')
-    assert (report.sources, report.frames, report.persons) == (3, expected.frames, expected.persons)
-    assert [problem.partition(':')[0] for problem in report.problems] == [str(broken)]
-    assert done == [(n, 3) for n in range(1, 4)]
+    assert (report.sources, report.frames, report.persons) == (4, expected.frames, expected.persons)
+    assert sorted(report.problems) == sorted(expected.problems)
+    assert [problem.partition(':')[0] for problem in expected.problems] == [str(broken), str(gone)]
+    assert done == [(n, 7) for n in range(1, 8)]
+
+
+@pytest.mark.usefixtures('cluster')
+def test_what_fails_in_an_actor_is_said_in_one_line(tmp_path: Path) -> None:
+    photo = str(make_image(tmp_path / 'a.png'))
+    index = functools.partial(index_sources, camera_pattern='(')
+    with pytest.raises(ChildProcessError) as caught:
+        index_by_ray(new_gallery(tmp_path), BarDetector, [photo], index=index, workers=1)
+    message = "an actor of Ray failed: ValueError: camera pattern '(': missing ), unterminated "
+    assert str(caught.value).startswith(message)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_images_are_bundled_and_videos_shared() -> None:

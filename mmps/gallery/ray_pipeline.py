@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import ray
+from ray._private import ray_constants
 
 from .indexing import Detector, IndexReport
 from .reading import Share
@@ -102,13 +103,11 @@ def start_ray(*, num_cpus: int | None = None) -> None:
     """
     if 'RAY_ADDRESS' in os.environ:
         ray.init()
-    else:  # no port of it can be reached from elsewhere
-        ray.init(
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            _node_ip_address='127.0.0.1',
-        )
+    else:
+        # As Ray does for itself on Windows and macOS: all its ports are on the loopback. An address
+        # given to ray.init() does not do that, nor the variable once Ray is imported.
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        ray.init(num_cpus=num_cpus, include_dashboard=False, log_to_driver=False)
 
 
 def divide(paths: Sequence[str], workers: int) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
 import functools
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from mmps.gallery import find_sources, index_sources
 
 ray = pytest.importorskip('ray')
 pytest.importorskip('ray.data')
+
+import psutil  # noqa: E402, Ray brings it along
 
 from mmps.gallery.ray_pipeline import divide, index_by_ray, start_ray  # noqa: E402
 
@@ -21,6 +24,17 @@ def cluster():
         start_ray(num_cpus=2)
     yield
     ray.shutdown()
+
+
+def listening() -> set[str]:
+    """Addresses that this process and its descendants listen on."""
+    me = psutil.Process()
+    addresses = set()
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # ended a moment ago
+            connections = process.net_connections('tcp')
+            addresses |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    return addresses
 
 
 @pytest.mark.usefixtures('cluster')
@@ -36,6 +50,11 @@ def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
     local, by_ray = new_gallery(tmp_path / 'local'), new_gallery(tmp_path / 'ray')
     expected = index(local, BarDetector(), sources)
     done = []
+    addresses = listening()  # while the actors are there, too
+
+    def on_part(number: int, parts: int) -> None:
+        done.append((number, parts))
+        addresses.update(listening())
 
     report = index_by_ray(
         by_ray,
@@ -43,7 +62,7 @@ def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
         sources,
         index=index,
         workers=2,
-        on_part=lambda number, parts: done.append((number, parts)),
+        on_part=on_part,
     )
 
     assert by_ray.coverage() == local.coverage()
@@ -55,6 +74,9 @@ def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
     assert sorted(report.problems) == sorted(expected.problems)
     assert [problem.partition(':')[0] for problem in expected.problems] == [str(broken), str(gone)]
     assert done == [(n, 7) for n in range(1, 8)]
+    # Nobody else can reach a port of Ray.
+    assert addresses
+    assert addresses <= {'127.0.0.1', '::ffff:127.0.0.1', '::1'}
 
 
 @pytest.mark.usefixtures('cluster')

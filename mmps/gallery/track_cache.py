@@ -121,11 +121,15 @@ class TrackCache:
 
 def _read(source: str, shards: Iterable[Path]) -> pa.Table:
     """A video's rows in the order of their frames; within a frame, in that of the detections."""
-    rows = pa.concat_tables(
-        pq.read_table(shard, columns=_COLUMNS, filters=[('source', '=', source)])
-        for shard in shards
-    )
+    rows = pa.concat_tables(_read_shard(source, shard) for shard in shards)
     return rows.take(pa.array(np.argsort(rows['frame'].to_numpy(), kind='stable')))
+
+
+def _read_shard(source: str, shard: Path) -> pa.Table:
+    # Opened once: by its path it is for the schema and again for the rows, and a deletion may put
+    # another file in its place in between.
+    with pa.OSFile(str(shard)) as file:
+        return pq.read_table(file, columns=_COLUMNS, filters=[('source', '=', source)])
 
 
 def _link(rows: pa.Table, coverage: Coverage, old: _Tracks) -> _Tracks:

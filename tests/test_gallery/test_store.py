@@ -7,10 +7,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gallery_rows import DIM, add_frames, frames, new_gallery, random_rows
 
-from mmps.gallery import Coverage, Gallery, SourceEnd, make_rows, row_id, shard_version, to_arrays
+from mmps.gallery import (
+    Coverage,
+    Gallery,
+    SourceEnd,
+    make_rows,
+    row_id,
+    shard_version,
+    to_arrays,
+    track_cache,
+)
 
 
 def test_rows_come_back_as_appended_and_in_the_order_asked(tmp_path: Path) -> None:
@@ -224,3 +234,22 @@ def test_bytes_of_a_person_can_be_found_in_the_files(tmp_path: Path) -> None:
         assert embedding.tobytes() in content
     for jpeg in rows['thumbnail'].to_pylist():
         assert jpeg in content
+
+
+def test_a_shard_is_read_as_it_was_when_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may put another in its place at any moment."""
+    gallery = new_gallery(tmp_path)
+    shard = add_frames(gallery, 'a', [0])
+    row_ids = gallery.metadata()['row_id'].to_pylist()
+    read_table = pq.read_table
+
+    def replaced_before(source, **options):
+        other = tmp_path / 'other'
+        other.write_bytes(b'another')
+        other.replace(shard)
+        return read_table(source, **options)
+
+    monkeypatch.setattr(pq, 'read_table', replaced_before)
+    assert track_cache._read('a', [shard])['row_id'].to_pylist() == row_ids

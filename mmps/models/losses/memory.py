@@ -131,8 +131,8 @@ class LookupTable(nn.Module):
             if not isinstance(share, Tensor):
                 row_shares.copy_(share(number, rows, v))
                 row_ratios = _ratio(row_shares[:, None])
-            mixed = torch.addcmul(v, rows, row_ratios)
-            torch.div(mixed, torch.linalg.vector_norm(mixed, dim=1, keepdim=True), out=v)
+            v.addcmul_(rows, row_ratios)
+            v.div_(torch.linalg.vector_norm(v, dim=1, keepdim=True))
         # Not a number: a person without prototype got a zero row, or one that does not count.
         self.vectors.index_copy_(0, persons, vectors.nan_to_num_().to(self.vectors.dtype))
         return shares

@@ -1,12 +1,13 @@
 import functools
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from footage import BarDetector, make_image, make_video
 from gallery_rows import new_gallery
 
-from mmps.gallery import find_sources, index_sources
+from mmps.gallery import Coverage, Gallery, find_sources, index_sources
 
 ray = pytest.importorskip('ray')
 pytest.importorskip('ray.data')
@@ -37,6 +38,18 @@ def listening() -> set[str]:
     return addresses
 
 
+def _without_samplings(gallery: Gallery) -> dict[str, Coverage]:
+    """What is done; that a sample is done to its end is only noted by who saw all of its frames.
+
+    Of actors at work on a video at once none may have; the next run notes it.
+    """
+    coverage = gallery.coverage()
+    return {
+        source: replace(done, end=done.end and replace(done.end, samplings=()))
+        for source, done in coverage.items()
+    }
+
+
 @pytest.mark.usefixtures('cluster')
 def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
     make_video(tmp_path / 'in' / 'a.avi')
@@ -65,7 +78,7 @@ def test_ray_writes_the_same_rows(tmp_path: Path) -> None:
         on_part=on_part,
     )
 
-    assert by_ray.coverage() == local.coverage()
+    assert _without_samplings(by_ray) == _without_samplings(local)
     assert len(by_ray.shards()) >= 4
     ids = sorted(local.metadata()['row_id'].to_pylist())
     assert sorted(by_ray.metadata()['row_id'].to_pylist()) == ids

@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 import os
 import runpy
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import base_dataset
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from small_models import scaled_config
 from torch.utils.data import DataLoader
@@ -53,6 +55,19 @@ def _workers_end_with_the_test(_iterators: list[Any]) -> Iterator[None]:
         if hasattr(iterator, '_shutdown_workers'):
             iterator._shutdown_workers()
     _iterators.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_logger_has_a_closed_file() -> Iterator[None]:
+    """Uvicorn configures logging, which closes the files of all loggers there are.
+
+    MMEngine writes to that of its last one whenever it initialises a model.
+    """
+    yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers[:]:
+            if isinstance(handler, logging.FileHandler) and handler.stream is None:
+                logger.removeHandler(handler)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ such as ``bool(x)``, ``x.item()`` or ``x[mask]``, cannot be computed with them a
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from every_loss import LOSSES
 from torch import Tensor
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -21,23 +21,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from mmps.models import (
-    DOIMLoss,
     InstanceMatchingLoss,
-    LOIMLoss,
-    OIMLoss,
     ProtoNorm1d,
     prototype_labels,
 )
 from mmps.models.losses import ShardedLookupTable, sharded_table
 
 PERSONS, PLACES, DIM = 7, 5, 8
-LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = {
-    'oim': OIMLoss,
-    'loim': LOIMLoss,
-    'doim': DOIMLoss,
-    'hea': partial(DOIMLoss, smr=False),
-    'smr': partial(DOIMLoss, hea=False),
-}
 
 
 class ForbidHost(TorchDispatchMode):

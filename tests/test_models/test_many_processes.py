@@ -1,7 +1,5 @@
 """N processes with b rows each are one process with N b: memories, ProtoNorm, losses, gradients."""
 
-from collections.abc import Callable
-from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -10,14 +8,12 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
+from every_loss import LOSSES
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmps.models import (
-    DOIMLoss,
     InstanceMatchingLoss,
-    LOIMLoss,
-    OIMLoss,
     ProtoNorm1d,
     ProtoNorm2d,
     prototype_labels,
@@ -26,13 +22,6 @@ from mmps.models.losses import ShardedLookupTable
 
 # Spread over 4 processes, the table has 3 persons in each and none in the last.
 STEPS, PERSONS, QUEUE, CHANNELS, DIM = 20, 9, 10, 6, 5
-LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = {
-    'oim': OIMLoss,
-    'loim': LOIMLoss,
-    'doim': DOIMLoss,
-    'hea': partial(DOIMLoss, smr=False),
-    'smr': partial(DOIMLoss, hea=False),
-}
 
 
 # Whether the table is spread; DOIM is HEA and SMR.

@@ -2,7 +2,6 @@
 
 import copy
 import io
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from every_loss import LOSSES
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from sequential_memory import SequentialQueue, fifo, hea_table, oim_table
 from torch import Tensor
 
 from mmps.engine.hooks import MemoryHook
-from mmps.models import DOIMLoss, InstanceMatchingLoss, LOIMLoss, OIMLoss
+from mmps.models import InstanceMatchingLoss, LOIMLoss, OIMLoss
 from mmps.models.losses import (
     CircularQueue,
     ImportanceQueue,
@@ -26,14 +26,6 @@ from mmps.models.losses import (
 )
 
 PERSONS, PLACES, DIM, ROWS, STEPS = 7, 5, 8, 24, 12
-
-LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = dict(
-    oim=OIMLoss,
-    loim=LOIMLoss,
-    doim=DOIMLoss,
-    hea=lambda *args, **kwargs: DOIMLoss(*args, smr=False, **kwargs),
-    smr=lambda *args, **kwargs: DOIMLoss(*args, hea=False, **kwargs),
-)
 
 
 def build(name: str, **kwargs: Any) -> InstanceMatchingLoss:

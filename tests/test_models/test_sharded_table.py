@@ -14,20 +14,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
+from every_loss import LOSSES
 from torch import Tensor
 
 from mmps.benchmark import Traffic
-from mmps.models import DOIMLoss, InstanceMatchingLoss, LOIMLoss, OIMLoss
+from mmps.models import DOIMLoss, OIMLoss
 from mmps.models.losses import LookupTable
 
 DIM = 8
-LOSSES: dict[str, Callable[..., InstanceMatchingLoss]] = {
-    'oim': OIMLoss,
-    'loim': LOIMLoss,
-    'hea': partial(DOIMLoss, smr=False),
-    'smr': partial(DOIMLoss, hea=False),
-    'doim': DOIMLoss,
-}
 # The second table is ten times as large and so is the queue; the last step has twice the rows.
 SIZES = {'small': (9, 10, 6), 'large': (90, 100, 6), 'rows': (9, 10, 12)}
 
